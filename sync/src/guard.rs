@@ -1,0 +1,245 @@
+//! The guard between plan and apply: what is too much to do without asking (D-48), and who must stay (D-19).
+
+use lockstep_domain::{ChangeId, ChangeLimit, HoldCategory, InboundLimits, UserId};
+
+/// What the guard counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Accounts that the directory lists.
+    pub source_accounts: u64,
+    /// Users with a link who are not deactivated.
+    pub linked_active_users: u64,
+    /// Deactivations that were planned.
+    pub user_deactivations: u64,
+    /// Changes of addresses that were planned.
+    pub email_changes: u64,
+}
+
+/// A category that is over its limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excess {
+    /// The category.
+    pub category: HoldCategory,
+    /// How many changes are held.
+    pub count: u64,
+    /// How many of such objects there are.
+    pub out_of: u64,
+    /// The limit in force, in words.
+    pub limit: String,
+}
+
+/// Returns the categories that must wait, at most one for each kind of change.
+///
+/// A source without anybody, and a plan after which no linked user would be left, are held whatever the limits say.
+#[must_use]
+pub fn excesses(tally: &Tally, limits: &InboundLimits) -> Vec<Excess> {
+    deactivations(tally, limits)
+        .into_iter()
+        .chain(email_changes(tally, limits))
+        .collect()
+}
+
+fn deactivations(tally: &Tally, limits: &InboundLimits) -> Option<Excess> {
+    let (count, out_of) = (tally.user_deactivations, tally.linked_active_users);
+    let excess = |category, limit: String| {
+        Some(Excess {
+            category,
+            count,
+            out_of,
+            limit,
+        })
+    };
+    if count == 0 {
+        return None;
+    }
+    if tally.source_accounts == 0 {
+        return excess(
+            HoldCategory::EmptySource,
+            "a directory that lists nobody is never believed".to_owned(),
+        );
+    }
+    if count >= out_of {
+        return excess(
+            HoldCategory::AllUsersGone,
+            "not every linked user may go at once".to_owned(),
+        );
+    }
+    let limit = limits.user_deactivations;
+    if limit.is_exceeded_by(count, out_of) {
+        excess(HoldCategory::UserDeactivations, in_words(limit))
+    } else {
+        None
+    }
+}
+
+fn email_changes(tally: &Tally, limits: &InboundLimits) -> Option<Excess> {
+    let (count, out_of) = (tally.email_changes, tally.linked_active_users);
+    limits
+        .email_changes
+        .is_exceeded_by(count, out_of)
+        .then(|| Excess {
+            category: HoldCategory::EmailChanges,
+            count,
+            out_of,
+            limit: in_words(limits.email_changes),
+        })
+}
+
+/// Says a limit in words fit to be shown to a person.
+#[must_use]
+pub fn in_words(limit: ChangeLimit) -> String {
+    let share = limit
+        .percent
+        .map(|percent| format!("{percent} % when that is more"));
+    let maximum = limit
+        .maximum
+        .map(|maximum| format!("never more than {maximum}"));
+    std::iter::once(format!("at most {}", limit.allowance))
+        .chain(share)
+        .chain(maximum)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Returns the deactivation that must be left out so that an active owner remains (D-19), if one must.
+///
+/// When all would go, the owner with the lowest id stays: the one who has been there longest.
+#[must_use]
+pub fn last_owner(active_owners: &[UserId], leaving: &[(ChangeId, UserId)]) -> Option<ChangeId> {
+    let all_leave = active_owners
+        .iter()
+        .all(|owner| leaving.iter().any(|(_, user)| user == owner));
+    let stays = leaving
+        .iter()
+        .filter(|(_, user)| active_owners.contains(user))
+        .min_by_key(|(_, user)| *user);
+    stays.filter(|_| all_leave).map(|(change, _)| *change)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    const CALM: Tally = Tally {
+        source_accounts: 100,
+        linked_active_users: 100,
+        user_deactivations: 0,
+        email_changes: 0,
+    };
+
+    fn held(tally: Tally) -> Vec<HoldCategory> {
+        excesses(&tally, &InboundLimits::default())
+            .into_iter()
+            .map(|excess| excess.category)
+            .collect()
+    }
+
+    #[test]
+    fn a_plan_below_the_limits_passes() {
+        assert_eq!(held(CALM), []);
+        assert_eq!(
+            held(Tally {
+                user_deactivations: 10,
+                email_changes: 10,
+                ..CALM
+            }),
+            []
+        );
+    }
+
+    #[test]
+    fn fault_d12_a_directory_without_anybody_is_held() {
+        let tally = Tally {
+            source_accounts: 0,
+            user_deactivations: 1,
+            ..CALM
+        };
+        assert_eq!(held(tally), [HoldCategory::EmptySource]);
+    }
+
+    #[test]
+    fn d48_the_last_two_holds_cannot_be_switched_off() {
+        let generous = ChangeLimit {
+            allowance: u32::MAX,
+            percent: None,
+            maximum: None,
+        };
+        let limits = InboundLimits {
+            user_deactivations: generous,
+            email_changes: generous,
+        };
+        let categories = |tally| {
+            excesses(&tally, &limits)
+                .into_iter()
+                .map(|e| e.category)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            categories(Tally {
+                source_accounts: 0,
+                user_deactivations: 3,
+                ..CALM
+            }),
+            [HoldCategory::EmptySource]
+        );
+        assert_eq!(
+            categories(Tally {
+                user_deactivations: 100,
+                ..CALM
+            }),
+            [HoldCategory::AllUsersGone]
+        );
+        assert_eq!(
+            categories(Tally {
+                user_deactivations: 99,
+                ..CALM
+            }),
+            []
+        );
+    }
+
+    #[test]
+    fn fault_d13_half_of_the_people_missing_is_held() {
+        assert_eq!(
+            held(Tally {
+                user_deactivations: 50,
+                ..CALM
+            }),
+            [HoldCategory::UserDeactivations]
+        );
+    }
+
+    #[test]
+    fn d48_a_domain_migration_is_held() {
+        assert_eq!(
+            held(Tally {
+                email_changes: 11,
+                ..CALM
+            }),
+            [HoldCategory::EmailChanges]
+        );
+    }
+
+    #[test]
+    fn d19_one_active_owner_always_remains() {
+        let user = |n: u128| UserId(Uuid::from_u128(n));
+        let row = |n: u128| (ChangeId(Uuid::from_u128(100 + n)), user(n));
+        assert_eq!(last_owner(&[user(1)], &[row(1)]), Some(row(1).0));
+        assert_eq!(
+            last_owner(&[user(1), user(2)], &[row(2)]),
+            None,
+            "another owner remains"
+        );
+        assert_eq!(
+            last_owner(&[user(1), user(2)], &[row(2), row(1)]),
+            Some(row(1).0),
+            "one of two who go stays"
+        );
+        assert_eq!(
+            last_owner(&[], &[row(3)]),
+            None,
+            "there is no owner to protect"
+        );
+    }
+}

@@ -1,0 +1,4 @@
+//! From the directory into the organization.
+
+pub mod desired;
+pub mod users;
