@@ -1,0 +1,43 @@
+//! The database schema as migrations, for SQLite and PostgreSQL alike.
+//!
+//! A migration is one change, has a way back, is never edited after it was released, and leaves the code of the
+//! version before working. Identifiers are UUIDs of version 7, so a primary key is also the order of creation.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod columns;
+mod m0001_organization;
+mod m0002_platform_user;
+mod m0003_integration;
+mod m0004_run;
+mod m0005_directory_user;
+mod m0006_user_link;
+mod m0007_dirty_key;
+mod m0008_run_change;
+mod m0009_hold;
+mod m0010_connection_test;
+mod m0011_idempotency_key;
+
+/// Every migration, in order.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_organization::Migration),
+            Box::new(m0002_platform_user::Migration),
+            Box::new(m0003_integration::Migration),
+            Box::new(m0004_run::Migration),
+            Box::new(m0005_directory_user::Migration),
+            Box::new(m0006_user_link::Migration),
+            Box::new(m0007_dirty_key::Migration),
+            Box::new(m0008_run_change::Migration),
+            Box::new(m0009_hold::Migration),
+            Box::new(m0010_connection_test::Migration),
+            Box::new(m0011_idempotency_key::Migration),
+        ]
+    }
+}
