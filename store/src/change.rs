@@ -1,0 +1,194 @@
+//! The change log, for reading.
+
+use chrono::{DateTime, Utc};
+use lockstep_domain::{
+    ChangeAction, ChangeId, ChangeOutcome, ChangeReason, ChangeReasonCode, ExternalId, HoldCategory, ObjectKind,
+    OrganizationId, RunId, UserFields, UserId,
+};
+use lockstep_entity::run_change;
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
+
+use crate::column::{count, from_optional_json, parse, parse_optional};
+use crate::page::{Page, PageRequest};
+use crate::{Store, StoreError};
+
+/// An entry of the change log of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Identifier.
+    pub id: ChangeId,
+    /// The run.
+    pub run_id: RunId,
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// Place in the change log, from 1 without gaps.
+    pub sequence: i64,
+    /// Kind of the object.
+    pub object_kind: ObjectKind,
+    /// What is done.
+    pub action: ChangeAction,
+    /// How it came out.
+    pub outcome: ChangeOutcome,
+    /// Object id in the directory.
+    pub external_id: ExternalId,
+    /// The user; a creation carries the id that the user has or will have.
+    pub user_id: Option<UserId>,
+    /// Name at that time.
+    pub display_name: String,
+    /// The object before.
+    pub before: Option<UserFields>,
+    /// The object after.
+    pub after: Option<UserFields>,
+    /// Why it was skipped, held or failed.
+    pub reason: Option<ChangeReason>,
+    /// The limit it is held by.
+    pub hold_category: Option<HoldCategory>,
+    /// Number of the event that told of the outcome.
+    pub event_sequence: Option<i64>,
+    /// When it was made or worked out.
+    pub occurred_at: DateTime<Utc>,
+}
+
+/// Restricts a change log.
+#[derive(Debug, Clone, Default)]
+pub struct ChangeFilter {
+    /// Only these kinds of object.
+    pub kinds: Option<Vec<ObjectKind>>,
+    /// Only these actions.
+    pub actions: Option<Vec<ChangeAction>>,
+    /// Only these outcomes.
+    pub outcomes: Option<Vec<ChangeOutcome>>,
+    /// Only these reasons.
+    pub reasons: Option<Vec<ChangeReasonCode>>,
+    /// Only what is held by these limits.
+    pub hold_categories: Option<Vec<HoldCategory>>,
+    /// Only names that contain this text.
+    pub search: Option<String>,
+    /// Only changes of this user.
+    pub user: Option<UserId>,
+}
+
+/// Changes with the same problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The cause.
+    pub code: ChangeReasonCode,
+    /// The field at fault.
+    pub field: Option<String>,
+    /// How many changes have it.
+    pub count: u64,
+}
+
+impl Store {
+    /// Returns a page of the change log of a run, in order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn changes(
+        &self,
+        run: RunId,
+        filter: &ChangeFilter,
+        request: &PageRequest<i64>,
+    ) -> Result<Page<Change>, StoreError> {
+        let all = run_change::Entity::of_run(run.0).filter(condition(filter));
+        let total = all.clone().count(self.db()).await.map_err(StoreError::of("count changes"))?;
+        let order = if request.from_end { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
+        let rows = all
+            .filter(Condition::all().add_option(request.after.map(|key| run_change::Column::Sequence.gt(key))))
+            .filter(Condition::all().add_option(request.before.map(|key| run_change::Column::Sequence.lt(key))))
+            .order_by(run_change::Column::Sequence, order)
+            .limit(request.limit + 1)
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read changes"))?;
+        Page::cut(rows, request, total).try_map(read)
+    }
+
+    /// Returns an entry of a change log.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn change(&self, organization: OrganizationId, id: ChangeId) -> Result<Option<Change>, StoreError> {
+        let row = run_change::Entity::in_organization(organization.0).filter(run_change::Column::Id.eq(id.0)).one(self.db());
+        row.await.map_err(StoreError::of("read a change"))?.map(read).transpose()
+    }
+
+    /// Returns the entries whose outcome was told after an event, in the order of the events.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn changes_told_after(&self, run: RunId, event: i64, limit: u64) -> Result<Vec<Change>, StoreError> {
+        let rows = run_change::Entity::of_run(run.0)
+            .filter(run_change::Column::EventSequence.gt(event))
+            .order_by_asc(run_change::Column::EventSequence)
+            .limit(limit)
+            .all(self.db());
+        rows.await.map_err(StoreError::of("read changes"))?.into_iter().map(read).collect()
+    }
+
+    /// Groups what was skipped, held or failed by its cause, greatest group first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn problems(&self, run: RunId) -> Result<Vec<Problem>, StoreError> {
+        let rows: Vec<(String, Option<String>, i64)> = run_change::Entity::of_run(run.0)
+            .select_only()
+            .columns([run_change::Column::ReasonCode, run_change::Column::ReasonField])
+            .column_as(run_change::Column::Id.count(), "n")
+            .filter(run_change::Column::ReasonCode.is_not_null())
+            .group_by(run_change::Column::ReasonCode)
+            .group_by(run_change::Column::ReasonField)
+            .into_tuple()
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("group problems"))?;
+        let mut problems = rows
+            .into_iter()
+            .map(|(code, field, n)| Ok(Problem { code: parse("run_change.reason_code", &code)?, field, count: count(n) }))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        problems.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| (a.code, &a.field).cmp(&(b.code, &b.field))));
+        Ok(problems)
+    }
+}
+
+fn condition(filter: &ChangeFilter) -> Condition {
+    use run_change::Column;
+    let search = filter.search.as_deref().filter(|text| !text.is_empty()).map(|text| {
+        let pattern = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        Column::DisplayName.like(sea_orm::sea_query::LikeExpr::new(pattern).escape('\\'))
+    });
+    Condition::all()
+        .add_option(filter.kinds.as_ref().map(|v| Column::ObjectKind.is_in(v.iter().map(|v| v.as_str()))))
+        .add_option(filter.actions.as_ref().map(|v| Column::Action.is_in(v.iter().map(|v| v.as_str()))))
+        .add_option(filter.outcomes.as_ref().map(|v| Column::Outcome.is_in(v.iter().map(|v| v.as_str()))))
+        .add_option(filter.reasons.as_ref().map(|v| Column::ReasonCode.is_in(v.iter().map(|v| v.as_str()))))
+        .add_option(filter.hold_categories.as_ref().map(|v| Column::HoldCategory.is_in(v.iter().map(|v| v.as_str()))))
+        .add_option(filter.user.map(|user| Column::PlatformId.eq(user.0)))
+        .add_option(search)
+}
+
+pub(crate) fn read(row: run_change::Model) -> Result<Change, StoreError> {
+    let code: Option<ChangeReasonCode> = parse_optional("run_change.reason_code", row.reason_code.as_deref())?;
+    let (message, field) = (row.reason_message.unwrap_or_default(), row.reason_field);
+    Ok(Change {
+        id: row.id.into(),
+        run_id: row.run_id.into(),
+        organization_id: row.organization_id.into(),
+        sequence: row.sequence,
+        object_kind: parse("run_change.object_kind", &row.object_kind)?,
+        action: parse("run_change.action", &row.action)?,
+        outcome: parse("run_change.outcome", &row.outcome)?,
+        external_id: ExternalId(row.external_id),
+        user_id: row.platform_id.map(UserId),
+        display_name: row.display_name,
+        before: from_optional_json("run_change.before", row.before)?,
+        after: from_optional_json("run_change.after", row.after)?,
+        reason: code.map(|code| ChangeReason { code, message, field }),
+        hold_category: parse_optional("run_change.hold_category", row.hold_category.as_deref())?,
+        event_sequence: row.event_sequence,
+        occurred_at: row.occurred_at,
+    })
+}

@@ -1,0 +1,183 @@
+//! Credentials: tenant, client, and a secret that only workers can open.
+
+use chrono::{DateTime, Utc};
+use lockstep_domain::{Actor, EntraCloud, IntegrationId, OrganizationId};
+use lockstep_entity::{credential, user_link};
+use lockstep_seal::{Owner, SealedSecret};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
+use serde::{Deserialize, Serialize};
+
+use crate::column::{from_optional_json, parse, to_json};
+use crate::{Store, StoreError, Tx};
+
+/// Which app registration in which tenant. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppRegistration {
+    /// National cloud.
+    pub cloud: EntraCloud,
+    /// Directory (tenant) ID or domain, as entered.
+    pub tenant_id: String,
+    /// Application (client) ID.
+    pub client_id: String,
+}
+
+impl AppRegistration {
+    /// What a secret of this app registration is sealed for.
+    #[must_use]
+    pub fn owner(&self, organization: OrganizationId, integration: IntegrationId) -> Owner {
+        Owner { organization, integration, tenant: self.tenant_id.clone(), client: self.client_id.clone() }
+    }
+}
+
+/// What may be known about a stored secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretInfo {
+    /// When it was stored.
+    pub set_at: DateTime<Utc>,
+    /// Who stored it.
+    pub set_by: Actor,
+    /// When it expires.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Typed in by the owner to tell secrets apart.
+    pub key_id: Option<String>,
+}
+
+/// Credentials of an integration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// The app registration.
+    pub app: AppRegistration,
+    /// Directory (tenant) ID as a GUID, once a test has read it.
+    pub resolved_tenant_id: Option<String>,
+    /// Name of the tenant, once a test has read it.
+    pub tenant_display_name: Option<String>,
+    /// The sealed secret.
+    pub secret: Option<SealedSecret>,
+    /// What may be known about the secret.
+    pub secret_info: Option<SecretInfo>,
+}
+
+/// A secret that is to be stored.
+#[derive(Debug, Clone)]
+pub struct NewSecret {
+    /// The sealed secret.
+    pub sealed: SealedSecret,
+    /// When it expires.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Typed in by the owner to tell secrets apart.
+    pub key_id: Option<String>,
+}
+
+impl Store {
+    /// Stores tenant and client, and a secret when one is given. What a test found about another tenant is forgotten.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn save_credential(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+        app: &AppRegistration,
+        secret: Option<&NewSecret>,
+        by: &Actor,
+    ) -> Result<(), StoreError> {
+        use credential::Column;
+        let row = credential::ActiveModel {
+            integration_id: Set(integration.0),
+            cloud: Set(app.cloud.as_str().into()),
+            tenant_id: Set(app.tenant_id.clone()),
+            resolved_tenant_id: Set(None),
+            tenant_display_name: Set(None),
+            client_id: Set(app.client_id.clone()),
+            sealed_secret: Set(secret.map(|secret| secret.sealed.as_str().to_owned())),
+            secret_set_at: Set(secret.map(|_| self.now())),
+            secret_set_by: Set(secret.map(|_| to_json(by))),
+            secret_expires_at: Set(secret.and_then(|secret| secret.expires_at)),
+            secret_key_id: Set(secret.and_then(|secret| secret.key_id.clone())),
+        };
+        let mut written =
+            vec![Column::Cloud, Column::TenantId, Column::ResolvedTenantId, Column::TenantDisplayName, Column::ClientId];
+        if secret.is_some() {
+            written.extend([
+                Column::SealedSecret,
+                Column::SecretSetAt,
+                Column::SecretSetBy,
+                Column::SecretExpiresAt,
+                Column::SecretKeyId,
+            ]);
+        }
+        credential::Entity::insert(row)
+            .on_conflict(OnConflict::column(Column::IntegrationId).update_columns(written).to_owned())
+            .exec_without_returning(tx)
+            .await
+            .map_err(StoreError::of("store credentials"))?;
+        Ok(())
+    }
+
+    /// Returns the credentials of an integration.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn credential(&self, integration: IntegrationId) -> Result<Option<Credential>, StoreError> {
+        self.credential_in(self.db(), integration).await
+    }
+
+    /// Returns the credentials of an integration, inside a transaction.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn credential_in(
+        &self,
+        db: &impl ConnectionTrait,
+        integration: IntegrationId,
+    ) -> Result<Option<Credential>, StoreError> {
+        let row = credential::Entity::find_by_id(integration.0).one(db);
+        row.await.map_err(StoreError::of("read credentials"))?.map(read).transpose()
+    }
+
+    /// Notes which tenant a test found behind the credentials.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn save_tenant(&self, integration: IntegrationId, id: &str, name: Option<&str>) -> Result<(), StoreError> {
+        credential::Entity::update_many()
+            .col_expr(credential::Column::ResolvedTenantId, id.into())
+            .col_expr(credential::Column::TenantDisplayName, name.map(ToOwned::to_owned).into())
+            .filter(credential::Column::IntegrationId.eq(integration.0))
+            .exec(self.db())
+            .await
+            .map_err(StoreError::of("note the tenant"))?;
+        Ok(())
+    }
+
+    /// Whether users are linked to the directory, so that another tenant cannot be set (D-59).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_links(&self, tx: &Tx, integration: IntegrationId) -> Result<bool, StoreError> {
+        let links = user_link::Entity::of_integration(integration.0).count(tx);
+        Ok(links.await.map_err(StoreError::of("count links"))? > 0)
+    }
+}
+
+fn read(row: credential::Model) -> Result<Credential, StoreError> {
+    let set_by = from_optional_json("credential.secret_set_by", row.secret_set_by)?;
+    let secret_info = row.secret_set_at.zip(set_by).map(|(set_at, set_by)| SecretInfo {
+        set_at,
+        set_by,
+        expires_at: row.secret_expires_at,
+        key_id: row.secret_key_id,
+    });
+    Ok(Credential {
+        app: AppRegistration {
+            cloud: parse("credential.cloud", &row.cloud)?,
+            tenant_id: row.tenant_id,
+            client_id: row.client_id,
+        },
+        resolved_tenant_id: row.resolved_tenant_id,
+        tenant_display_name: row.tenant_display_name,
+        secret: row.sealed_secret.map(SealedSecret::from_stored),
+        secret_info,
+    })
+}

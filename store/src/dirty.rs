@@ -1,0 +1,163 @@
+//! Dirty keys: what has to be looked at.
+//!
+//! A key is written in the transaction of its cause and cleared together with an outcome. Its mark changes with
+//! every cause, so a cause that comes while the object is being planned is not cleared with it.
+
+use lockstep_domain::IntegrationId;
+use lockstep_entity::{directory_user, dirty_key};
+use sea_orm::sea_query::{Expr, OnConflict, Query};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, ExprTrait,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+use uuid::Uuid;
+
+use crate::column::rows_per_statement;
+use crate::{Store, StoreError, Tx};
+
+/// The kind of keys that are object ids of accounts.
+pub(crate) const USER: &str = "USER";
+
+/// An object that has to be looked at, and the mark of its latest cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirtyKey {
+    /// Object id.
+    pub key: String,
+    /// Mark of the latest cause.
+    pub mark: Uuid,
+}
+
+impl Store {
+    /// Marks objects to be looked at.
+    pub(crate) async fn mark_dirty(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+        kind: &'static str,
+        keys: impl IntoIterator<Item = String>,
+    ) -> Result<(), StoreError> {
+        let mark = self.fresh_id();
+        let rows: Vec<_> = keys
+            .into_iter()
+            .map(|key| dirty_key::ActiveModel {
+                integration_id: Set(integration.0),
+                kind: Set(kind.into()),
+                key: Set(key),
+                mark: Set(mark),
+            })
+            .collect();
+        for chunk in rows.chunks(rows_per_statement(4)) {
+            dirty_key::Entity::insert_many(chunk.iter().cloned())
+                .on_conflict(new_mark())
+                .exec_without_returning(tx)
+                .await
+                .map_err(StoreError::of("mark what has to be looked at"))?;
+        }
+        Ok(())
+    }
+
+    /// Marks every account that meets a condition, without reading them.
+    pub(crate) async fn mark_dirty_where(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+        which: Condition,
+    ) -> Result<(), StoreError> {
+        let chosen = Query::select()
+            .expr(Expr::val(integration.0))
+            .expr(Expr::val(USER))
+            .column(directory_user::Column::ExternalId)
+            .expr(Expr::val(self.fresh_id()))
+            .from(directory_user::Entity)
+            .cond_where(which)
+            .to_owned();
+        let mut insert = Query::insert();
+        insert
+            .into_table(dirty_key::Entity)
+            .columns([
+                dirty_key::Column::IntegrationId,
+                dirty_key::Column::Kind,
+                dirty_key::Column::Key,
+                dirty_key::Column::Mark,
+            ])
+            .on_conflict(new_mark());
+        insert.select_from(chosen).map_err(|error| StoreError::of("mark what has to be looked at")(sea_orm::DbErr::Custom(error.to_string())))?;
+        tx.execute(&insert).await.map_err(StoreError::of("mark what has to be looked at"))?;
+        Ok(())
+    }
+
+    /// Marks every account of an integration: the rules changed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn mark_everyone_dirty(&self, tx: &Tx, integration: IntegrationId) -> Result<(), StoreError> {
+        let everyone = Condition::all().add(directory_user::Column::IntegrationId.eq(integration.0));
+        self.mark_dirty_where(tx, integration, everyone).await
+    }
+
+    /// Returns the next objects to look at, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn dirty_users(
+        &self,
+        integration: IntegrationId,
+        after: Option<&str>,
+        limit: u64,
+    ) -> Result<Vec<DirtyKey>, StoreError> {
+        let rows = dirty_key::Entity::of_integration(integration.0)
+            .filter(dirty_key::Column::Kind.eq(USER))
+            .filter(Condition::all().add_option(after.map(|key| dirty_key::Column::Key.gt(key))))
+            .order_by_asc(dirty_key::Column::Key)
+            .limit(limit)
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read what has to be looked at"))?;
+        Ok(rows.into_iter().map(|row| DirtyKey { key: row.key, mark: row.mark }).collect())
+    }
+
+    /// Number of objects that have to be looked at.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn count_dirty_users(&self, integration: IntegrationId) -> Result<u64, StoreError> {
+        dirty_key::Entity::of_integration(integration.0)
+            .filter(dirty_key::Column::Kind.eq(USER))
+            .count(self.db())
+            .await
+            .map_err(StoreError::of("count what has to be looked at"))
+    }
+
+    /// Clears keys whose mark is still the one their outcome was decided on.
+    pub(crate) async fn clear_dirty(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+        keys: &[DirtyKey],
+    ) -> Result<(), StoreError> {
+        for chunk in keys.chunks(rows_per_statement(2)) {
+            // Almost all keys of a chunk share a mark, so one statement a mark is one or two statements.
+            let mut marks: Vec<Uuid> = chunk.iter().map(|key| key.mark).collect();
+            marks.sort_unstable();
+            marks.dedup();
+            for mark in marks {
+                let keys = chunk.iter().filter(|key| key.mark == mark).map(|key| key.key.as_str());
+                dirty_key::Entity::delete_many()
+                    .filter(dirty_key::Column::IntegrationId.eq(integration.0))
+                    .filter(dirty_key::Column::Kind.eq(USER))
+                    .filter(ExprTrait::eq(Expr::col(dirty_key::Column::Mark), mark))
+                    .filter(dirty_key::Column::Key.is_in(keys))
+                    .exec(tx)
+                    .await
+                    .map_err(StoreError::of("clear what was looked at"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn new_mark() -> OnConflict {
+    OnConflict::columns([dirty_key::Column::IntegrationId, dirty_key::Column::Kind, dirty_key::Column::Key])
+        .update_column(dirty_key::Column::Mark)
+        .to_owned()
+}

@@ -1,0 +1,32 @@
+//! The database as functions: domain types in and out.
+//!
+//! Each file is one noun. A function that writes takes a transaction or opens one, says what it wrote, and leaves
+//! nothing half done. SQLite and PostgreSQL are served by the same code; where they differ, [`Store`] hides it.
+
+mod column;
+mod error;
+mod store;
+
+pub mod apply;
+pub mod change;
+pub mod connection_test;
+pub mod credential;
+pub mod dirty;
+pub mod finish;
+pub mod guard;
+pub mod hold;
+pub mod idempotency;
+pub mod integration;
+pub mod lease;
+pub mod mirror;
+pub mod neighbourhood;
+pub mod organization;
+pub mod page;
+pub mod plan;
+pub mod run;
+pub mod schedule;
+pub mod user;
+
+pub use error::StoreError;
+pub use lease::Lease;
+pub use store::{Store, Tx};

@@ -1,0 +1,375 @@
+//! The mirror: our copy of the directory, written a page a transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockstep_domain::{DirectoryPatch, DirectoryUser, ExternalId, IntegrationId, Presence, ReadMode, RunPhase};
+use lockstep_entity::{directory_user, integration, read_seen, run, run_change};
+use sea_orm::sea_query::{Expr, OnConflict, Query};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+
+use crate::column::{parse, rows_per_statement, signed};
+use crate::dirty::USER;
+use crate::lease::Step;
+use crate::run::Run;
+use crate::{Lease, Store, StoreError, Tx};
+
+/// What a page changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PageOutcome {
+    /// Accounts that were new or different.
+    pub changed: u64,
+    /// Accounts that were as known.
+    pub unchanged: u64,
+}
+
+impl Store {
+    /// Begins a read. What an earlier attempt of the same run left unapplied is thrown away (D-54).
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn begin_read(&self, lease: &Lease, mode: ReadMode) -> Result<Run, StoreError> {
+        let tx = self.begin().await?;
+        let step = Step { phase: RunPhase::ReadingUsers, processed: 0, total: None };
+        let row = self
+            .advance(&tx, lease, step, 0, |update| {
+                update
+                    .col_expr(run::Column::ReadMode, mode.as_str().into())
+                    .col_expr(run::Column::ChangeCount, 0_i64.into())
+                    .col_expr(run::Column::Unchanged, 0_i64.into())
+                    .col_expr(run::Column::Incomplete, 0_i64.into())
+                    .col_expr(run::Column::MissedByDelta, Option::<i64>::None.into())
+            })
+            .await?;
+        let operation = "throw an unfinished plan away";
+        run_change::Entity::delete_many()
+            .filter(run_change::Column::RunId.eq(lease.run_id.0))
+            .exec(&tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        forget_seen(&tx, lease).await?;
+        tx.commit().await.map_err(StoreError::of(operation))?;
+        Run::read(row)
+    }
+
+    /// Takes a page over: changed rows, what has to be looked at because of them, and who was seen.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn save_page(
+        &self,
+        lease: &Lease,
+        step: Step,
+        page: Vec<DirectoryPatch>,
+        seen_in_attempt: Option<i32>,
+    ) -> Result<(Run, PageOutcome), StoreError> {
+        let tx = self.begin().await?;
+        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
+        let ids: BTreeSet<ExternalId> = page.iter().map(|patch| patch.external_id.clone()).collect();
+        let known = accounts(&tx, lease.integration_id, ids.iter()).await?;
+        let changed = lay_over(&known, page);
+        let outcome =
+            PageOutcome { changed: changed.len() as u64, unchanged: (ids.len() - changed.len().min(ids.len())) as u64 };
+        self.save_changed(&tx, lease, &known, changed).await?;
+        if let Some(attempt) = seen_in_attempt {
+            mark_seen(&tx, lease, attempt, &ids).await?;
+        }
+        tx.commit().await.map_err(StoreError::of("save a page"))?;
+        Ok((Run::read(row)?, outcome))
+    }
+
+    pub(crate) async fn save_changed(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+        known: &BTreeMap<ExternalId, DirectoryUser>,
+        changed: BTreeMap<ExternalId, DirectoryUser>,
+    ) -> Result<(), StoreError> {
+        let mut dirty: BTreeSet<String> = changed.keys().map(|id| id.0.clone()).collect();
+        dirty.extend(sharers(tx, lease.integration_id, &touched_addresses(known, &changed)).await?);
+        let rows: Vec<_> = changed.into_values().map(|account| write_account(lease.integration_id, account)).collect();
+        for chunk in rows.chunks(rows_per_statement(16)) {
+            let everything = [
+                directory_user::Column::DisplayName,
+                directory_user::Column::GivenName,
+                directory_user::Column::Surname,
+                directory_user::Column::Mail,
+                directory_user::Column::MailKey,
+                directory_user::Column::UserPrincipalName,
+                directory_user::Column::UpnKey,
+                directory_user::Column::AccountEnabled,
+                directory_user::Column::UserType,
+                directory_user::Column::JobTitle,
+                directory_user::Column::EmployeeId,
+                directory_user::Column::ManagerId,
+                directory_user::Column::Presence,
+                directory_user::Column::ContentHash,
+            ];
+            let key = [directory_user::Column::IntegrationId, directory_user::Column::ExternalId];
+            directory_user::Entity::insert_many(chunk.iter().cloned())
+                .on_conflict(OnConflict::columns(key).update_columns(everything).to_owned())
+                .exec_without_returning(tx)
+                .await
+                .map_err(StoreError::of("save accounts"))?;
+        }
+        self.mark_dirty(tx, lease.integration_id, USER, dirty).await
+    }
+
+    /// After the last page of a complete read: whoever the attempt did not see is missing, and has to be looked at.
+    ///
+    /// Nothing follows from that alone; departures are confirmed one by one later (D-21).
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn mark_missing(&self, lease: &Lease, step: Step, attempt: i32) -> Result<u64, StoreError> {
+        let operation = "mark who is missing";
+        let tx = self.begin().await?;
+        self.advance(&tx, lease, step, 0, |update| update).await?;
+        let seen = Query::select()
+            .column(read_seen::Column::ExternalId)
+            .from(read_seen::Entity)
+            .and_where(read_seen::Column::RunId.eq(lease.run_id.0))
+            .and_where(read_seen::Column::Attempt.eq(attempt))
+            .to_owned();
+        let missing = Condition::all()
+            .add(directory_user::Column::IntegrationId.eq(lease.integration_id.0))
+            .add(directory_user::Column::Presence.eq(Presence::Present.as_str()))
+            .add(directory_user::Column::ExternalId.not_in_subquery(seen));
+        self.mark_dirty_where(&tx, lease.integration_id, missing.clone()).await?;
+        let marked = directory_user::Entity::update_many()
+            .col_expr(directory_user::Column::Presence, Presence::Missing.as_str().into())
+            .filter(missing)
+            .exec(&tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        forget_seen(&tx, lease).await?;
+        tx.commit().await.map_err(StoreError::of(operation))?;
+        Ok(marked.rows_affected)
+    }
+
+    /// Ends a read: the delta link is safe to keep, because all it covers is in the mirror and marked to be looked at.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn end_read(&self, lease: &Lease, end: &ReadEnd) -> Result<Run, StoreError> {
+        let operation = "end a read";
+        let tx = self.begin().await?;
+        let step = Step { phase: RunPhase::Planning, processed: 0, total: None };
+        let missed = end.missed_by_delta.map(signed);
+        let row = self
+            .advance(&tx, lease, step, 0, |update| {
+                update
+                    .col_expr(run::Column::MissedByDelta, missed.into())
+                    .col_expr(run::Column::ReadMode, end.mode.as_str().into())
+                    .col_expr(run::Column::Unchanged, Expr::col(run::Column::Unchanged).add(signed(end.unchanged)))
+            })
+            .await?;
+        let mut update = integration::Entity::update_many()
+            .col_expr(integration::Column::UsersDeltaLink, end.delta_link.clone().into())
+            .col_expr(integration::Column::UsersSelect, end.select.clone().into());
+        if end.mode == ReadMode::Full {
+            update = update.col_expr(integration::Column::LastFullReadAt, self.now().into());
+        }
+        update
+            .filter(integration::Column::Id.eq(lease.integration_id.0))
+            .exec(&tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        tx.commit().await.map_err(StoreError::of(operation))?;
+        Run::read(row)
+    }
+
+    /// Number of accounts that the directory lists.
+    pub(crate) async fn count_accounts(&self, tx: &Tx, integration: IntegrationId) -> Result<u64, StoreError> {
+        directory_user::Entity::of_integration(integration.0)
+            .filter(directory_user::Column::Presence.eq(Presence::Present.as_str()))
+            .count(tx)
+            .await
+            .map_err(StoreError::of("count accounts"))
+    }
+
+    /// Reads the accounts that the directory lists, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn listed_accounts(
+        &self,
+        integration: IntegrationId,
+        after: Option<&ExternalId>,
+        limit: u64,
+    ) -> Result<Vec<DirectoryUser>, StoreError> {
+        let after = after.map(|id| directory_user::Column::ExternalId.gt(id.as_str()));
+        let rows = directory_user::Entity::of_integration(integration.0)
+            .filter(directory_user::Column::Presence.eq(Presence::Present.as_str()))
+            .filter(Condition::all().add_option(after))
+            .order_by_asc(directory_user::Column::ExternalId)
+            .limit(limit)
+            .all(self.db());
+        rows.await.map_err(StoreError::of("read accounts"))?.into_iter().map(read_account).collect()
+    }
+
+    /// Reads accounts of the mirror by their ids.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn accounts(&self, integration: IntegrationId, ids: &[ExternalId]) -> Result<Vec<DirectoryUser>, StoreError> {
+        Ok(accounts(self.db(), integration, ids.iter()).await?.into_values().collect())
+    }
+}
+
+/// How a read ended.
+#[derive(Debug, Clone)]
+pub struct ReadEnd {
+    /// How the directory was read in the end: a delta that was refused becomes a complete read.
+    pub mode: ReadMode,
+    /// Where the next read of changes goes on.
+    pub delta_link: Option<String>,
+    /// Fingerprint of the attributes that the link tracks.
+    pub select: String,
+    /// Accounts that were as known.
+    pub unchanged: u64,
+    /// Changes that a complete read found and the reads before had missed.
+    pub missed_by_delta: Option<u64>,
+}
+
+/// Lays the patches of a page over what was known and returns who is different in the end.
+fn lay_over(
+    known: &BTreeMap<ExternalId, DirectoryUser>,
+    page: Vec<DirectoryPatch>,
+) -> BTreeMap<ExternalId, DirectoryUser> {
+    let mut latest: BTreeMap<ExternalId, DirectoryUser> = BTreeMap::new();
+    for patch in page {
+        // The same account may come twice in one page: the later word counts.
+        let before = latest.remove(&patch.external_id).or_else(|| known.get(&patch.external_id).cloned());
+        if let Some(account) = patch.over(before) {
+            latest.insert(account.external_id.clone(), account);
+        }
+    }
+    latest.retain(|id, account| known.get(id) != Some(account));
+    latest
+}
+
+/// Addresses that someone took or gave up: whoever shares one has to be looked at too.
+fn touched_addresses(
+    known: &BTreeMap<ExternalId, DirectoryUser>,
+    changed: &BTreeMap<ExternalId, DirectoryUser>,
+) -> BTreeSet<String> {
+    let keys = |account: &DirectoryUser| [account.mail_key(), account.upn_key()].into_iter().flatten().collect::<BTreeSet<_>>();
+    let mut touched = BTreeSet::new();
+    for (id, account) in changed {
+        touched.extend(keys(account));
+        touched.extend(known.get(id).map(keys).unwrap_or_default());
+    }
+    touched.into_iter().map(|key| key.as_str().to_owned()).collect()
+}
+
+async fn sharers(tx: &Tx, integration: IntegrationId, addresses: &BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+    let addresses: Vec<&String> = addresses.iter().collect();
+    let mut found = Vec::new();
+    for chunk in addresses.chunks(rows_per_statement(2)) {
+        let keys = || chunk.iter().map(|key| key.as_str());
+        let shares = Condition::any()
+            .add(directory_user::Column::MailKey.is_in(keys()))
+            .add(directory_user::Column::UpnKey.is_in(keys()));
+        let ids: Vec<String> = directory_user::Entity::of_integration(integration.0)
+            .select_only()
+            .column(directory_user::Column::ExternalId)
+            .filter(shares)
+            .into_tuple()
+            .all(tx)
+            .await
+            .map_err(StoreError::of("look for shared addresses"))?;
+        found.extend(ids);
+    }
+    Ok(found)
+}
+
+async fn mark_seen(tx: &Tx, lease: &Lease, attempt: i32, ids: &BTreeSet<ExternalId>) -> Result<(), StoreError> {
+    let rows: Vec<_> = ids
+        .iter()
+        .map(|id| read_seen::ActiveModel {
+            run_id: Set(lease.run_id.0),
+            attempt: Set(attempt),
+            external_id: Set(id.0.clone()),
+        })
+        .collect();
+    for chunk in rows.chunks(rows_per_statement(3)) {
+        read_seen::Entity::insert_many(chunk.iter().cloned())
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_without_returning(tx)
+            .await
+            .map_err(StoreError::of("note who was seen"))?;
+    }
+    Ok(())
+}
+
+async fn forget_seen(tx: &Tx, lease: &Lease) -> Result<(), StoreError> {
+    read_seen::Entity::delete_many()
+        .filter(read_seen::Column::RunId.eq(lease.run_id.0))
+        .exec(tx)
+        .await
+        .map_err(StoreError::of("forget who was seen"))?;
+    Ok(())
+}
+
+pub(crate) async fn accounts<'a>(
+    db: &impl sea_orm::ConnectionTrait,
+    integration: IntegrationId,
+    ids: impl Iterator<Item = &'a ExternalId>,
+) -> Result<BTreeMap<ExternalId, DirectoryUser>, StoreError> {
+    let ids: Vec<&str> = ids.map(ExternalId::as_str).collect();
+    let mut found = BTreeMap::new();
+    for chunk in ids.chunks(rows_per_statement(1)) {
+        let rows = directory_user::Entity::of_integration(integration.0)
+            .filter(directory_user::Column::ExternalId.is_in(chunk.iter().copied()))
+            .all(db)
+            .await
+            .map_err(StoreError::of("read accounts"))?;
+        for row in rows {
+            let account = read_account(row)?;
+            found.insert(account.external_id.clone(), account);
+        }
+    }
+    Ok(found)
+}
+
+pub(crate) fn read_account(row: directory_user::Model) -> Result<DirectoryUser, StoreError> {
+    Ok(DirectoryUser {
+        external_id: ExternalId(row.external_id),
+        display_name: row.display_name,
+        given_name: row.given_name,
+        surname: row.surname,
+        mail: row.mail,
+        user_principal_name: row.user_principal_name,
+        account_enabled: row.account_enabled,
+        user_type: parse("directory_user.user_type", &row.user_type)?,
+        job_title: row.job_title,
+        employee_id: row.employee_id,
+        manager_id: row.manager_id.map(ExternalId),
+        presence: parse("directory_user.presence", &row.presence)?,
+    })
+}
+
+fn write_account(integration: IntegrationId, account: DirectoryUser) -> directory_user::ActiveModel {
+    let key = |key: Option<lockstep_domain::AddressKey>| key.map(|key| key.as_str().to_owned());
+    directory_user::ActiveModel {
+        integration_id: Set(integration.0),
+        mail_key: Set(key(account.mail_key())),
+        upn_key: Set(key(account.upn_key())),
+        content_hash: Set(account.content_hash().as_str().to_owned()),
+        external_id: Set(account.external_id.0),
+        display_name: Set(account.display_name),
+        given_name: Set(account.given_name),
+        surname: Set(account.surname),
+        mail: Set(account.mail),
+        user_principal_name: Set(account.user_principal_name),
+        account_enabled: Set(account.account_enabled),
+        user_type: Set(account.user_type.as_str().into()),
+        job_title: Set(account.job_title),
+        employee_id: Set(account.employee_id),
+        manager_id: Set(account.manager_id.map(|id| id.0)),
+        presence: Set(account.presence.as_str().into()),
+    }
+}

@@ -1,0 +1,457 @@
+//! Runs: asking for one, looking at them, ending one.
+
+use chrono::{DateTime, Utc};
+use lockstep_domain::{
+    Actor, ChangeAction, ChangeOutcome, ChangeReasonCode, HoldId, IntegrationId, ObjectKind, OrganizationId, ReadMode,
+    RunCost, RunError, RunId, RunKind, RunPhase, RunStage, RunState, RunSummary, RunTriggerKind, RunWarning,
+};
+use lockstep_entity::{integration, run, run_change};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
+
+use crate::column::{count, from_json, from_optional_json, parse, parse_optional, to_json};
+use crate::page::{Page, PageRequest};
+use crate::{Store, StoreError, Tx};
+
+/// States in which a run has not ended, as stored.
+pub(crate) const ACTIVE: [&str; 2] = [RunState::Queued.as_str(), RunState::Running.as_str()];
+
+/// One execution of an integration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Identifier.
+    pub id: RunId,
+    /// The organization.
+    pub organization_id: OrganizationId,
+    /// The integration.
+    pub integration_id: IntegrationId,
+    /// What the run is for.
+    pub kind: RunKind,
+    /// Where the run stands.
+    pub state: RunState,
+    /// What started it.
+    pub trigger: RunTriggerKind,
+    /// Who started it, none for automatic runs.
+    pub triggered_by: Option<Actor>,
+    /// When it was asked for.
+    pub triggered_at: DateTime<Utc>,
+    /// The slot of a scheduled run.
+    pub slot_at: Option<DateTime<Utc>>,
+    /// When a worker first took it up.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Whether a complete read was asked for.
+    pub full_requested: bool,
+    /// How the directory was read.
+    pub read_mode: Option<ReadMode>,
+    /// The version of the rules it works with.
+    pub rules_version: i32,
+    /// What a worker that takes it up goes on with.
+    pub stage: RunStage,
+    /// What it is doing.
+    pub phase: RunPhase,
+    /// Objects handled in this phase.
+    pub processed: u64,
+    /// Objects to handle in this phase.
+    pub total: Option<u64>,
+    /// Share of the whole run that is done; never falls.
+    pub percent: Option<i32>,
+    /// Number of the latest event.
+    pub sequence: i64,
+    /// Number of entries in the change log.
+    pub change_count: i64,
+    /// Objects that were looked at and found right.
+    pub unchanged: u64,
+    /// Linked users who lack a required value in the directory.
+    pub incomplete: u64,
+    /// How often a worker took it up.
+    pub attempt: i32,
+    /// Changes counted.
+    pub summary: RunSummary,
+    /// What it cost.
+    pub cost: RunCost,
+    /// Problems that did not stop it.
+    pub warnings: Vec<RunWarning>,
+    /// What stopped it.
+    pub error: Option<RunError>,
+    /// Changes that a complete read found and the reads before had missed.
+    pub missed_by_delta: Option<u64>,
+    /// The hold it opened or carried on.
+    pub hold_id: Option<HoldId>,
+    /// Identifies the changes a preview worked out.
+    pub plan_hash: Option<String>,
+    /// When someone asked it to stop.
+    pub cancel_requested_at: Option<DateTime<Utc>>,
+    /// Who asked it to stop.
+    pub cancel_requested_by: Option<Actor>,
+    /// When progress was last reported.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Run {
+    /// Reads a row.
+    pub(crate) fn read(row: run::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id.into(),
+            organization_id: row.organization_id.into(),
+            integration_id: row.integration_id.into(),
+            kind: parse("run.kind", &row.kind)?,
+            state: parse("run.state", &row.state)?,
+            trigger: parse("run.trigger_kind", &row.trigger_kind)?,
+            triggered_by: from_optional_json("run.triggered_by", row.triggered_by)?,
+            triggered_at: row.triggered_at,
+            slot_at: row.slot_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            full_requested: row.full_requested,
+            read_mode: parse_optional("run.read_mode", row.read_mode.as_deref())?,
+            rules_version: row.rules_version,
+            stage: parse("run.stage", &row.stage)?,
+            phase: parse("run.phase", &row.phase)?,
+            processed: count(row.processed),
+            total: row.total.map(count),
+            percent: row.percent,
+            sequence: row.sequence,
+            change_count: row.change_count,
+            unchanged: count(row.unchanged),
+            incomplete: count(row.incomplete),
+            attempt: row.attempt,
+            summary: from_json("run.summary", row.summary)?,
+            cost: from_json("run.cost", row.cost)?,
+            warnings: from_json("run.warnings", row.warnings)?,
+            error: from_optional_json("run.error", row.error)?,
+            missed_by_delta: row.missed_by_delta.map(count),
+            hold_id: row.hold_id.map(HoldId),
+            plan_hash: row.plan_hash,
+            cancel_requested_at: row.cancel_requested_at,
+            cancel_requested_by: from_optional_json("run.cancel_requested_by", row.cancel_requested_by)?,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// A run that is wanted.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// What it is for.
+    pub kind: RunKind,
+    /// What starts it.
+    pub trigger: RunTriggerKind,
+    /// Who starts it.
+    pub by: Option<Actor>,
+    /// Whether the whole directory is to be read.
+    pub full: bool,
+    /// The slot it stands for.
+    pub slot_at: Option<DateTime<Utc>>,
+}
+
+/// What became of a wish for a run (D-53).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Requested {
+    /// It is queued; wake a worker after the transaction.
+    Queued(Box<Run>),
+    /// Another one is queued or running already.
+    Busy(Box<Run>),
+}
+
+impl Requested {
+    /// The run, new or old.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        match self {
+            Self::Queued(run) | Self::Busy(run) => run,
+        }
+    }
+}
+
+/// Restricts a list of runs.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// Only runs of this integration.
+    pub integration: Option<IntegrationId>,
+    /// Only runs in one of these states.
+    pub states: Option<Vec<RunState>>,
+    /// Only runs of one of these kinds.
+    pub kinds: Option<Vec<RunKind>>,
+    /// Only runs started in one of these ways.
+    pub triggers: Option<Vec<RunTriggerKind>>,
+    /// Only runs asked for at or after this time.
+    pub from: Option<DateTime<Utc>>,
+    /// Only runs asked for before this time.
+    pub until: Option<DateTime<Utc>>,
+    /// Oldest first instead of newest first.
+    pub ascending: bool,
+}
+
+/// Key of a run in a list: when it was asked for, and its id.
+pub type RunKey = (DateTime<Utc>, RunId);
+
+impl Store {
+    /// Queues a run, or says which one is in the way. A preview is in nobody's way: a real run cancels it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn request_run(&self, tx: &Tx, integration: &integration::Model, new: &NewRun) -> Result<Requested, StoreError> {
+        if new.kind != RunKind::Preview {
+            self.cancel_preview(tx, integration.id.into()).await?;
+        }
+        // The winner of the slot can end before it is read: then the slot is free again.
+        for _ in 0..3 {
+            let row = self.new_run(integration, new);
+            let id = row.id.clone();
+            let conflict = OnConflict::new().do_nothing().to_owned();
+            let insert = run::Entity::insert(row).on_conflict(conflict).exec_without_returning(tx);
+            if insert.await.map_err(StoreError::of("queue a run"))? > 0 {
+                let row = run::Entity::find_by_id(id.unwrap()).one(tx).await.map_err(StoreError::of("queue a run"))?;
+                return Ok(Requested::Queued(Box::new(Run::read(found(row, "queue a run")?)?)));
+            }
+            if let Some(run) = self.active_run(tx, integration.id.into()).await? {
+                return Ok(Requested::Busy(Box::new(run)));
+            }
+            if let Some(run) = self.run_of_slot(tx, integration.id.into(), new.slot_at).await? {
+                return Ok(Requested::Busy(Box::new(run)));
+            }
+        }
+        Err(StoreError::of("queue a run")(sea_orm::DbErr::RecordNotInserted))
+    }
+
+    fn new_run(&self, integration: &integration::Model, new: &NewRun) -> run::ActiveModel {
+        let now = self.now();
+        run::ActiveModel {
+            id: Set(self.fresh_id()),
+            organization_id: Set(integration.organization_id),
+            integration_id: Set(integration.id),
+            kind: Set(new.kind.as_str().into()),
+            state: Set(RunState::Queued.as_str().into()),
+            trigger_kind: Set(new.trigger.as_str().into()),
+            triggered_by: Set(new.by.as_ref().map(to_json)),
+            triggered_at: Set(now),
+            slot_at: Set(new.slot_at),
+            started_at: Set(None),
+            finished_at: Set(None),
+            full_requested: Set(new.full),
+            read_mode: Set(None),
+            rules_version: Set(integration.rules_version),
+            stage: Set(RunStage::Read.as_str().into()),
+            phase: Set(RunPhase::Queued.as_str().into()),
+            processed: Set(0),
+            total: Set(None),
+            percent: Set(Some(0)),
+            sequence: Set(1),
+            change_count: Set(0),
+            unchanged: Set(0),
+            incomplete: Set(0),
+            attempt: Set(0),
+            not_before: Set(None),
+            lease_until: Set(None),
+            lease_owner: Set(None),
+            fence: Set(0),
+            summary: Set(to_json(&RunSummary::default())),
+            cost: Set(to_json(&RunCost::default())),
+            warnings: Set(to_json(&Vec::<RunWarning>::new())),
+            error: Set(None),
+            missed_by_delta: Set(None),
+            hold_id: Set(None),
+            plan_hash: Set(None),
+            cancel_requested_at: Set(None),
+            cancel_requested_by: Set(None),
+            updated_at: Set(now),
+        }
+    }
+
+    /// Ends a preview that is going on: it applies nothing, so nothing is lost. The raised fence stops its worker.
+    async fn cancel_preview(&self, tx: &Tx, integration: IntegrationId) -> Result<(), StoreError> {
+        let preview = Condition::all()
+            .add(run::Column::IntegrationId.eq(integration.0))
+            .add(run::Column::Kind.eq(RunKind::Preview.as_str()))
+            .add(run::Column::State.is_in(ACTIVE));
+        self.end_at_once(tx, preview).await
+    }
+
+    /// Cancels what nobody works on, or what may be stopped anywhere.
+    async fn end_at_once(&self, tx: &Tx, which: Condition) -> Result<(), StoreError> {
+        use sea_orm::ExprTrait as _;
+        let now = self.now();
+        run::Entity::update_many()
+            .col_expr(run::Column::State, RunState::Canceled.as_str().into())
+            .col_expr(run::Column::Phase, RunPhase::Finished.as_str().into())
+            .col_expr(run::Column::Percent, 100.into())
+            .col_expr(run::Column::FinishedAt, now.into())
+            .col_expr(run::Column::UpdatedAt, now.into())
+            .col_expr(run::Column::LeaseUntil, Option::<DateTime<Utc>>::None.into())
+            .col_expr(run::Column::Fence, sea_orm::sea_query::Expr::col(run::Column::Fence).add(1))
+            .col_expr(run::Column::Sequence, sea_orm::sea_query::Expr::col(run::Column::Sequence).add(1))
+            .filter(which)
+            .exec(tx)
+            .await
+            .map_err(StoreError::of("cancel a run"))?;
+        Ok(())
+    }
+
+    /// Asks a run to stop: one that waits ends at once, one that is going on at its next safe point (D-55, D-63).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn cancel_run(&self, tx: &Tx, id: RunId, by: &Actor) -> Result<(), StoreError> {
+        let now = self.now();
+        run::Entity::update_many()
+            .col_expr(run::Column::CancelRequestedAt, now.into())
+            .col_expr(run::Column::CancelRequestedBy, to_json(by).into())
+            .filter(run::Column::Id.eq(id.0))
+            .filter(run::Column::State.is_in(ACTIVE))
+            .filter(run::Column::CancelRequestedAt.is_null())
+            .exec(tx)
+            .await
+            .map_err(StoreError::of("cancel a run"))?;
+        let waiting =
+            Condition::all().add(run::Column::Id.eq(id.0)).add(run::Column::State.eq(RunState::Queued.as_str()));
+        self.end_at_once(tx, waiting).await
+    }
+
+    /// Returns the run that is queued or running.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn active_run(
+        &self,
+        db: &impl sea_orm::ConnectionTrait,
+        integration: IntegrationId,
+    ) -> Result<Option<Run>, StoreError> {
+        let row = run::Entity::of_integration(integration.0).filter(run::Column::State.is_in(ACTIVE)).one(db);
+        row.await.map_err(StoreError::of("read a run"))?.map(Run::read).transpose()
+    }
+
+    async fn run_of_slot(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+        slot: Option<DateTime<Utc>>,
+    ) -> Result<Option<Run>, StoreError> {
+        let Some(slot) = slot else { return Ok(None) };
+        let row = run::Entity::of_integration(integration.0).filter(run::Column::SlotAt.eq(slot)).one(tx);
+        row.await.map_err(StoreError::of("read a run"))?.map(Run::read).transpose()
+    }
+
+    /// Returns a run of an organization.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn run(&self, organization: OrganizationId, id: RunId) -> Result<Option<Run>, StoreError> {
+        let row = run::Entity::in_organization(organization.0).filter(run::Column::Id.eq(id.0)).one(self.db());
+        row.await.map_err(StoreError::of("read a run"))?.map(Run::read).transpose()
+    }
+
+    /// Returns runs of an organization by their ids.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn runs_by_id(&self, organization: OrganizationId, ids: &[RunId]) -> Result<Vec<Run>, StoreError> {
+        let ids = ids.iter().map(|id| id.0);
+        let rows = run::Entity::in_organization(organization.0).filter(run::Column::Id.is_in(ids)).all(self.db());
+        rows.await.map_err(StoreError::of("read runs"))?.into_iter().map(Run::read).collect()
+    }
+
+    /// Returns a page of runs, newest first unless asked otherwise.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn runs(
+        &self,
+        organization: OrganizationId,
+        filter: &RunFilter,
+        request: &PageRequest<RunKey>,
+    ) -> Result<Page<Run>, StoreError> {
+        let all = run::Entity::in_organization(organization.0).filter(condition(filter));
+        let total = all.clone().count(self.db()).await.map_err(StoreError::of("count runs"))?;
+        let beyond = |key: &RunKey, later: bool| {
+            let (at, id) = (run::Column::TriggeredAt, run::Column::Id);
+            let tie = Condition::all().add(at.eq(key.0));
+            if later {
+                Condition::any().add(at.gt(key.0)).add(tie.add(id.gt(key.1.0)))
+            } else {
+                Condition::any().add(at.lt(key.0)).add(tie.add(id.lt(key.1.0)))
+            }
+        };
+        let after = request.after.as_ref().map(|key| beyond(key, filter.ascending));
+        let before = request.before.as_ref().map(|key| beyond(key, !filter.ascending));
+        let order = if filter.ascending == request.from_end { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
+        let rows = all
+            .filter([after, before].into_iter().flatten().fold(Condition::all(), Condition::add))
+            .order_by(run::Column::TriggeredAt, order.clone())
+            .order_by(run::Column::Id, order)
+            .limit(request.limit + 1)
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read runs"))?;
+        Page::cut(rows, request, total).try_map(Run::read)
+    }
+
+    /// Returns the latest run of the kind SYNC that has ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn latest_finished_run(&self, integration: IntegrationId) -> Result<Option<Run>, StoreError> {
+        let row = run::Entity::of_integration(integration.0)
+            .filter(run::Column::Kind.eq(RunKind::Sync.as_str()))
+            .filter(run::Column::FinishedAt.is_not_null())
+            .order_by_desc(run::Column::TriggeredAt)
+            .order_by_desc(run::Column::Id)
+            .one(self.db());
+        row.await.map_err(StoreError::of("read a run"))?.map(Run::read).transpose()
+    }
+
+    /// Counts the change log of a run.
+    pub(crate) async fn summarize(&self, tx: &Tx, row: &run::Model) -> Result<RunSummary, StoreError> {
+        let operation = "count the changes of a run";
+        let counted: Vec<(String, String, String, i64)> = run_change::Entity::of_run(row.id)
+            .select_only()
+            .columns([run_change::Column::ObjectKind, run_change::Column::Action, run_change::Column::Outcome])
+            .column_as(run_change::Column::Id.count(), "n")
+            .group_by(run_change::Column::ObjectKind)
+            .group_by(run_change::Column::Action)
+            .group_by(run_change::Column::Outcome)
+            .into_tuple()
+            .all(tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        let mut summary = RunSummary::default();
+        for (kind, action, outcome, n) in counted {
+            let kind: ObjectKind = parse("run_change.object_kind", &kind)?;
+            let action: ChangeAction = parse("run_change.action", &action)?;
+            let outcome: ChangeOutcome = parse("run_change.outcome", &outcome)?;
+            // A row that a stopped run never reached was not done.
+            if outcome != ChangeOutcome::Planned || row.kind == RunKind::Preview.as_str() {
+                summary.add(kind, action, outcome, count(n));
+            }
+        }
+        summary.users.unchanged = count(row.unchanged);
+        summary.conflicts = run_change::Entity::of_run(row.id)
+            .filter(run_change::Column::ReasonCode.eq(ChangeReasonCode::Conflict.as_str()))
+            .count(tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        Ok(summary)
+    }
+}
+
+fn condition(filter: &RunFilter) -> Condition {
+    let texts = |values: Vec<&'static str>| values;
+    Condition::all()
+        .add_option(filter.integration.map(|id| run::Column::IntegrationId.eq(id.0)))
+        .add_option(filter.states.as_ref().map(|s| run::Column::State.is_in(texts(s.iter().map(|s| s.as_str()).collect()))))
+        .add_option(filter.kinds.as_ref().map(|k| run::Column::Kind.is_in(texts(k.iter().map(|k| k.as_str()).collect()))))
+        .add_option(
+            filter.triggers.as_ref().map(|t| run::Column::TriggerKind.is_in(texts(t.iter().map(|t| t.as_str()).collect()))),
+        )
+        .add_option(filter.from.map(|from| run::Column::TriggeredAt.gte(from)))
+        .add_option(filter.until.map(|until| run::Column::TriggeredAt.lt(until)))
+}
+
+/// A row that was written in the same transaction must be there.
+pub(crate) fn found<T>(row: Option<T>, operation: &'static str) -> Result<T, StoreError> {
+    row.ok_or_else(|| StoreError::of(operation)(sea_orm::DbErr::RecordNotFound(operation.to_owned())))
+}

@@ -1,0 +1,179 @@
+//! The connection: where the database is, what time it is, and how a transaction begins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use lockstep_domain::{Clock, IdSource, SystemClock, SystemIds};
+use lockstep_migration::{Migrator, MigratorTrait as _};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+
+use crate::StoreError;
+
+/// A transaction that may write.
+pub type Tx = DatabaseTransaction;
+
+/// Connections that one process keeps to PostgreSQL.
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// SQLite has one writer; the others read.
+const SQLITE_CONNECTIONS: u32 = 4;
+/// How long a statement waits for another process's lock on the SQLite file.
+const SQLITE_BUSY: Duration = Duration::from_secs(10);
+
+/// The database, with the clock and the source of identifiers that go with it.
+#[derive(Clone)]
+pub struct Store {
+    db: DatabaseConnection,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    /// Whether leases are told by the database's clock, as several machines must agree on them.
+    shared_clock: bool,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("backend", &self.db.get_database_backend()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Connects with the machine's clock. The schema is not touched.
+    ///
+    /// # Errors
+    /// When the URL is neither `sqlite:` nor `postgres:`, or the database does not answer.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let mut store = Self::with(url, Arc::new(SystemClock), Arc::new(SystemIds)).await?;
+        store.shared_clock = !store.is_sqlite();
+        Ok(store)
+    }
+
+    /// Connects with a clock and a source of identifiers of the caller's.
+    ///
+    /// # Errors
+    /// As [`Store::connect`].
+    pub async fn with(url: &str, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Result<Self, StoreError> {
+        let db = Database::connect(options(url)?).await.map_err(StoreError::Unreachable)?;
+        Ok(Self { db, clock, ids, shared_clock: false })
+    }
+
+    /// Brings the schema up to date. Two processes at once are safe: one does it, the other waits or finds it done.
+    ///
+    /// # Errors
+    /// When a migration fails.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let operation = "migrate the schema";
+        if self.is_sqlite() {
+            return Migrator::up(&self.db, None).await.map_err(StoreError::of(operation));
+        }
+        // An advisory lock lives as long as its transaction, so a killed migration frees it.
+        let lock = self.begin().await?;
+        lock.execute_unprepared("SELECT pg_advisory_xact_lock(7203459113)").await.map_err(StoreError::of(operation))?;
+        Migrator::up(&self.db, None).await.map_err(StoreError::of(operation))?;
+        lock.commit().await.map_err(StoreError::of(operation))
+    }
+
+    /// Whether every migration has been applied.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn is_migrated(&self) -> Result<bool, StoreError> {
+        let pending = Migrator::get_pending_migrations(&self.db).await.map_err(StoreError::of("read the schema's version"))?;
+        Ok(pending.is_empty())
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.db.ping().await.map_err(StoreError::Unreachable)
+    }
+
+    /// The present time.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// A fresh identifier.
+    #[must_use]
+    pub fn fresh_id(&self) -> uuid::Uuid {
+        self.ids.fresh()
+    }
+
+    /// Whether the database is a file.
+    #[must_use]
+    pub fn is_sqlite(&self) -> bool {
+        self.db.get_database_backend() == DbBackend::Sqlite
+    }
+
+    /// The connection, for reading.
+    #[must_use]
+    pub fn db(&self) -> &DatabaseConnection {
+        &self.db
+    }
+
+    /// Begins a transaction that may write.
+    ///
+    /// On SQLite it takes the write lock at once: one that reads first and writes later can fail whatever the
+    /// waiting time, because its snapshot may be old by then.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: self.is_sqlite().then_some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        self.db.begin_with_options(options).await.map_err(StoreError::of("begin a transaction"))
+    }
+
+    /// The time that leases are told by: the database's in production, so that machines agree.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn lease_now(&self) -> Result<DateTime<Utc>, StoreError> {
+        if !self.shared_clock {
+            return Ok(self.now());
+        }
+        let statement = Statement::from_string(DbBackend::Postgres, "SELECT clock_timestamp() AS now");
+        let row = self.db.query_one_raw(statement).await.map_err(StoreError::of("read the clock"))?;
+        let row = row.ok_or(DbErr::RecordNotFound("now".into())).map_err(StoreError::of("read the clock"))?;
+        row.try_get("", "now").map_err(StoreError::of("read the clock"))
+    }
+}
+
+fn options(url: &str) -> Result<ConnectOptions, StoreError> {
+    let (scheme, _) = url.split_once(':').ok_or(StoreError::Url("it has no scheme"))?;
+    let mut options = ConnectOptions::new(url);
+    options.sqlx_logging(false);
+    match scheme {
+        "sqlite" => {
+            options.max_connections(SQLITE_CONNECTIONS).map_sqlx_sqlite_opts(|options| {
+                options
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Normal)
+                    .busy_timeout(SQLITE_BUSY)
+                    .foreign_keys(true)
+                    // 8 MiB a connection: larger ones did not make a run faster, only the process larger.
+                    .pragma("cache_size", "-8192")
+            });
+        }
+        "postgres" | "postgresql" => {
+            options.max_connections(POSTGRES_CONNECTIONS).acquire_timeout(Duration::from_secs(10));
+        }
+        _ => return Err(StoreError::Url("its scheme is neither sqlite nor postgres")),
+    }
+    Ok(options)
+}

@@ -1,0 +1,278 @@
+//! Users and their links.
+
+use lockstep_domain::{
+    Address, AddressKey, OrganizationId, PlatformUser, RecordOrigin, Role, UserId, UserLink, UserStatus,
+};
+use lockstep_entity::{platform_user, user_link};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+
+use crate::column::{parse, parse_optional, rows_per_statement};
+use crate::page::{Page, PageRequest};
+use crate::{Store, StoreError, Tx};
+
+/// Restricts a list of users.
+#[derive(Debug, Clone, Default)]
+pub struct UserFilter {
+    /// Only users with one of these statuses.
+    pub statuses: Option<Vec<UserStatus>>,
+    /// Only users with one of these roles.
+    pub roles: Option<Vec<Role>>,
+    /// Only users managed there.
+    pub origins: Option<Vec<RecordOrigin>>,
+    /// Only users whose name or address contains this text.
+    pub search: Option<String>,
+}
+
+/// A user who is created by hand.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// First name.
+    pub given_name: String,
+    /// Last name.
+    pub family_name: String,
+    /// E-mail address.
+    pub email: Address,
+    /// Role.
+    pub role: Role,
+    /// Language of mails.
+    pub language: String,
+}
+
+impl Store {
+    /// Creates a user by hand.
+    ///
+    /// # Errors
+    /// When the address is taken ([`StoreError::is_taken`]) or the database fails.
+    pub async fn create_user(&self, tx: &Tx, organization: OrganizationId, new: &NewUser) -> Result<PlatformUser, StoreError> {
+        let now = self.now();
+        let user = PlatformUser {
+            id: UserId(self.fresh_id()),
+            organization_id: organization,
+            given_name: Some(new.given_name.clone()),
+            family_name: Some(new.family_name.clone()),
+            names_derived: false,
+            email: new.email.to_string(),
+            email_key: new.email.key(),
+            job_title: None,
+            language: new.language.clone(),
+            language_is_own_choice: false,
+            status: UserStatus::Active,
+            ever_active: true,
+            deactivation_reason: None,
+            deactivated_at: None,
+            role: new.role,
+            origin: RecordOrigin::Local,
+            image_url: None,
+            created_at: now,
+            updated_at: now,
+        };
+        platform_user::Entity::insert(write_user(&user, None))
+            .exec_without_returning(tx)
+            .await
+            .map_err(StoreError::of("create a user"))?;
+        Ok(user)
+    }
+
+    /// Returns a user of an organization.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn user(&self, organization: OrganizationId, id: UserId) -> Result<Option<PlatformUser>, StoreError> {
+        Ok(users_by_id(self.db(), organization, &[id.0]).await?.pop())
+    }
+
+    /// Returns users of an organization by their ids.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn users_by_id(&self, organization: OrganizationId, ids: &[UserId]) -> Result<Vec<PlatformUser>, StoreError> {
+        let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
+        users_by_id(self.db(), organization, &ids).await
+    }
+
+    /// Returns the links of users, for a data loader.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn links_by_user(&self, organization: OrganizationId, ids: &[UserId]) -> Result<Vec<LinkRow>, StoreError> {
+        let rows = user_link::Entity::in_organization(organization.0)
+            .filter(user_link::Column::UserId.is_in(ids.iter().map(|id| id.0)))
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read links"))?;
+        rows.into_iter()
+            .map(|row| {
+                let (tenant_id, linked_at) = (row.tenant_id.clone(), row.linked_at);
+                Ok(LinkRow { link: read_link(row)?, tenant_id, linked_at })
+            })
+            .collect()
+    }
+
+    /// Returns a page of users in the order of their creation.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn users(
+        &self,
+        organization: OrganizationId,
+        filter: &UserFilter,
+        request: &PageRequest<UserId>,
+    ) -> Result<Page<PlatformUser>, StoreError> {
+        let all = platform_user::Entity::in_organization(organization.0).filter(condition(filter));
+        let total = all.clone().count(self.db()).await.map_err(StoreError::of("count users"))?;
+        let order = if request.from_end { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
+        let rows = all
+            .filter(Condition::all().add_option(request.after.map(|id| platform_user::Column::Id.gt(id.0))))
+            .filter(Condition::all().add_option(request.before.map(|id| platform_user::Column::Id.lt(id.0))))
+            .order_by(platform_user::Column::Id, order)
+            .limit(request.limit + 1)
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read users"))?;
+        Page::cut(rows, request, total).try_map(read_user)
+    }
+
+    /// Number of users with a link to an integration who are not deactivated.
+    pub(crate) async fn count_linked_active(&self, tx: &Tx, integration: uuid::Uuid) -> Result<u64, StoreError> {
+        platform_user::Entity::find()
+            .filter(platform_user::Column::Id.in_subquery(linked_users(integration)))
+            .filter(platform_user::Column::Status.ne(UserStatus::Deactivated.as_str()))
+            .count(tx)
+            .await
+            .map_err(StoreError::of("count linked users"))
+    }
+
+    /// Ids of the owners of an organization who are not deactivated.
+    pub(crate) async fn active_owners(&self, tx: &Tx, organization: OrganizationId) -> Result<Vec<UserId>, StoreError> {
+        let ids: Vec<uuid::Uuid> = platform_user::Entity::in_organization(organization.0)
+            .select_only()
+            .column(platform_user::Column::Id)
+            .filter(platform_user::Column::Role.eq(Role::Owner.as_str()))
+            .filter(platform_user::Column::Status.ne(UserStatus::Deactivated.as_str()))
+            .into_tuple()
+            .all(tx)
+            .await
+            .map_err(StoreError::of("read the owners"))?;
+        Ok(ids.into_iter().map(UserId).collect())
+    }
+}
+
+/// A link with when and to which tenant it was made.
+#[derive(Debug, Clone)]
+pub struct LinkRow {
+    /// The link.
+    pub link: UserLink,
+    /// Directory (tenant) ID.
+    pub tenant_id: String,
+    /// When it was made.
+    pub linked_at: chrono::DateTime<chrono::Utc>,
+}
+
+fn linked_users(integration: uuid::Uuid) -> sea_orm::sea_query::SelectStatement {
+    sea_orm::sea_query::Query::select()
+        .column(user_link::Column::UserId)
+        .from(user_link::Entity)
+        .and_where(user_link::Column::IntegrationId.eq(integration))
+        .to_owned()
+}
+
+fn condition(filter: &UserFilter) -> Condition {
+    use platform_user::Column;
+    let search = filter.search.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(|text| {
+        let pattern = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        let like = || sea_orm::sea_query::LikeExpr::new(pattern.clone()).escape('\\');
+        let key = AddressKey::of(text);
+        let address = format!("%{}%", key.as_str().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        Condition::any()
+            .add(Column::GivenName.like(like()))
+            .add(Column::FamilyName.like(like()))
+            .add(Column::EmailKey.like(sea_orm::sea_query::LikeExpr::new(address).escape('\\')))
+    });
+    let mut all = Condition::all()
+        .add_option(filter.statuses.as_ref().map(|s| Column::Status.is_in(s.iter().map(|s| s.as_str()))))
+        .add_option(filter.roles.as_ref().map(|r| Column::Role.is_in(r.iter().map(|r| r.as_str()))))
+        .add_option(filter.origins.as_ref().map(|o| Column::Origin.is_in(o.iter().map(|o| o.as_str()))));
+    if let Some(search) = search {
+        all = all.add(search);
+    }
+    all
+}
+
+pub(crate) async fn users_by_id(
+    db: &impl ConnectionTrait,
+    organization: OrganizationId,
+    ids: &[uuid::Uuid],
+) -> Result<Vec<PlatformUser>, StoreError> {
+    let mut found = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(rows_per_statement(1)) {
+        let rows = platform_user::Entity::in_organization(organization.0)
+            .filter(platform_user::Column::Id.is_in(chunk.iter().copied()))
+            .all(db);
+        for row in rows.await.map_err(StoreError::of("read users"))? {
+            found.push(read_user(row)?);
+        }
+    }
+    Ok(found)
+}
+
+pub(crate) fn read_user(row: platform_user::Model) -> Result<PlatformUser, StoreError> {
+    Ok(PlatformUser {
+        id: row.id.into(),
+        organization_id: row.organization_id.into(),
+        given_name: row.given_name,
+        family_name: row.family_name,
+        names_derived: row.names_derived,
+        email: row.email,
+        email_key: AddressKey::from_stored(row.email_key),
+        job_title: row.job_title,
+        language: row.language,
+        language_is_own_choice: row.language_is_own_choice,
+        status: parse("platform_user.status", &row.status)?,
+        ever_active: row.ever_active,
+        deactivation_reason: parse_optional("platform_user.deactivation_reason", row.deactivation_reason.as_deref())?,
+        deactivated_at: row.deactivated_at,
+        role: parse("platform_user.role", &row.role)?,
+        origin: parse("platform_user.origin", &row.origin)?,
+        image_url: row.image_url,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    })
+}
+
+pub(crate) fn write_user(user: &PlatformUser, deactivated_by_run: Option<uuid::Uuid>) -> platform_user::ActiveModel {
+    platform_user::ActiveModel {
+        id: Set(user.id.0),
+        organization_id: Set(user.organization_id.0),
+        given_name: Set(user.given_name.clone()),
+        family_name: Set(user.family_name.clone()),
+        names_derived: Set(user.names_derived),
+        email: Set(user.email.clone()),
+        email_key: Set(user.email_key.as_str().to_owned()),
+        job_title: Set(user.job_title.clone()),
+        language: Set(user.language.clone()),
+        language_is_own_choice: Set(user.language_is_own_choice),
+        status: Set(user.status.as_str().into()),
+        ever_active: Set(user.ever_active),
+        deactivation_reason: Set(user.deactivation_reason.map(|reason| reason.as_str().into())),
+        deactivated_at: Set(user.deactivated_at),
+        deactivated_by: Set(None),
+        deactivated_by_run: Set(deactivated_by_run),
+        role: Set(user.role.as_str().into()),
+        origin: Set(user.origin.as_str().into()),
+        image_url: Set(user.image_url.clone()),
+        created_at: Set(user.created_at),
+        updated_at: Set(user.updated_at),
+    }
+}
+
+pub(crate) fn read_link(row: user_link::Model) -> Result<UserLink, StoreError> {
+    Ok(UserLink {
+        integration_id: row.integration_id.into(),
+        external_id: lockstep_domain::ExternalId(row.external_id),
+        user_id: row.user_id.into(),
+        matched_by: parse("user_link.matched_by", &row.matched_by)?,
+    })
+}
