@@ -1,0 +1,144 @@
+//! An inbound run: fetch, plan, guard, confirm, apply.
+
+mod apply;
+mod confirm;
+mod fetch;
+mod patch;
+mod plan;
+
+use lockstep_domain::{ChangeReasonCode, InboundRules, RunCost, RunErrorCode, RunWarning, RunWarningCode};
+use lockstep_graph::GraphClient;
+use lockstep_store::Lease;
+use lockstep_store::integration::Integration;
+use lockstep_store::lease::Step;
+use lockstep_store::run::Run;
+
+pub use patch::patch;
+
+use crate::Worker;
+use crate::failure::{Failure, Stop};
+use crate::run::{SIGNING_IN, cost, is_preview, reads};
+
+/// A run in the hands of a worker.
+#[derive(Debug)]
+pub struct Execution<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) run: Run,
+    pub(crate) lease: Lease,
+    client: Option<GraphClient>,
+    /// Problems that came up while reading.
+    pub(crate) notes: Vec<RunWarning>,
+}
+
+/// What a run works with, frozen at its start.
+pub(crate) struct Frozen {
+    pub(crate) integration: Integration,
+    pub(crate) rules: InboundRules,
+    pub(crate) client: GraphClient,
+}
+
+/// Works on an inbound run from where it stands to its end.
+///
+/// # Errors
+/// Why it does not go on.
+pub async fn execute(execution: &mut Execution<'_>) -> Result<(), Stop> {
+    let frozen = execution.freeze().await?;
+    if reads(&execution.run) {
+        execution.step(Step { phase: SIGNING_IN, processed: 0, total: None }).await?;
+        fetch::fetch(execution, &frozen).await?;
+        plan::plan(execution, &frozen).await?;
+    }
+    if is_preview(&execution.run) {
+        return Ok(());
+    }
+    confirm::confirm(execution, &frozen).await?;
+    apply::apply(execution).await
+}
+
+impl<'a> Execution<'a> {
+    pub(crate) fn new(worker: &'a Worker, run: Run, lease: Lease) -> Self {
+        Self { worker, run, lease, client: None, notes: Vec::new() }
+    }
+
+    /// Takes the rules and the credentials as they are now; the rules are those of the run's version (fault E11).
+    async fn freeze(&mut self) -> Result<Frozen, Stop> {
+        let store = &self.worker.store;
+        let gone = || Stop::Failed(Box::new(Failure::new(RunErrorCode::Internal, "The integration is gone.", None)));
+        let integration = store.integration(self.run.organization_id, self.run.integration_id).await?.ok_or_else(gone)?;
+        let rules = store.rules_version(integration.id, self.run.rules_version).await?.ok_or_else(gone)?.rules;
+        let missing = || {
+            Stop::Failed(Box::new(Failure::new(
+                RunErrorCode::InvalidClientSecret,
+                "Tenant ID, client ID or client secret is missing.",
+                Some("Enter the credentials as the set-up guide says."),
+            )))
+        };
+        let credential = store.credential(integration.id).await?.ok_or_else(missing)?;
+        let secret = credential.secret.ok_or_else(missing)?;
+        let owner = (integration.organization_id, integration.id);
+        let client = self.worker.provider.connect(&credential.app, owner, &secret, &self.worker.opener)?;
+        self.client = Some(client.clone());
+        Ok(Frozen { integration, rules, client })
+    }
+
+    /// Keeps the run as last stored, tells whoever listens, and stops when someone asked for it.
+    pub(crate) async fn reached(&mut self, run: Run) -> Result<(), Stop> {
+        self.worker.tell(&run).await;
+        self.run = run;
+        if self.run.cancel_requested_at.is_some() { Err(Stop::Canceled) } else { Ok(()) }
+    }
+
+    async fn step(&mut self, step: Step) -> Result<(), Stop> {
+        let run = self.worker.store.report(&self.lease, step).await?;
+        self.reached(run).await
+    }
+
+    /// Reads the run again after the database failed, to go on from what was stored.
+    pub(crate) async fn reload(&mut self) {
+        if let Ok(Some(run)) = self.worker.store.run(self.run.organization_id, self.run.id).await {
+            self.run = run;
+        }
+    }
+
+    /// What the run cost so far.
+    pub(crate) fn cost(&self) -> RunCost {
+        self.client.as_ref().map(|client| cost(client.stats())).unwrap_or_default()
+    }
+
+    /// Problems that did not stop the run.
+    pub(crate) async fn warnings(&self) -> Vec<RunWarning> {
+        let mut warnings = self.notes.clone();
+        let problems = self.worker.store.problems(self.run.id).await.unwrap_or_default();
+        let count = |code| problems.iter().filter(|problem| problem.code == code).map(|problem| problem.count).sum();
+        let found = [
+            (
+                RunWarningCode::LinkedUserIncomplete,
+                self.run.incomplete,
+                "Linked users lack a required value in Microsoft Entra ID and keep what they have.",
+            ),
+            (
+                RunWarningCode::LastOwnerProtected,
+                count(ChangeReasonCode::LastOwnerProtected),
+                "The last active owner would have been deactivated and was left.",
+            ),
+            (
+                RunWarningCode::DepartureNotConfirmed,
+                count(ChangeReasonCode::DepartureNotConfirmed),
+                "People were missing from the list, but asking for them by id did not confirm that they are gone.",
+            ),
+            (
+                RunWarningCode::Conflicts,
+                count(ChangeReasonCode::Conflict),
+                "People could not be decided about; look for the reason CONFLICT in the change log.",
+            ),
+            (
+                RunWarningCode::MissedByDelta,
+                self.run.missed_by_delta.unwrap_or_default(),
+                "The complete read found changes that the reads of changes before it had missed.",
+            ),
+        ];
+        let found = found.into_iter().filter(|(_, count, _)| *count > 0);
+        warnings.extend(found.map(|(code, count, message)| RunWarning { code, message: message.to_owned(), count }));
+        warnings
+    }
+}
