@@ -144,7 +144,10 @@ impl DirectoryUser {
     /// Hashes what a decision was made on: the content and whether the account is there.
     #[must_use]
     pub fn decision_hash(&self) -> ContentHash {
-        ContentHash::of([Some(self.content_hash().as_str()), Some(self.presence.as_str())])
+        ContentHash::of([
+            Some(self.content_hash().as_str()),
+            Some(self.presence.as_str()),
+        ])
     }
 
     /// Key of the `mail` attribute, none when it is empty.
@@ -232,7 +235,10 @@ impl DirectoryPatch {
     #[must_use]
     pub fn over(self, known: Option<DirectoryUser>) -> Option<DirectoryUser> {
         if self.removed {
-            return known.map(|known| DirectoryUser { presence: Presence::Removed, ..known });
+            return known.map(|known| DirectoryUser {
+                presence: Presence::Removed,
+                ..known
+            });
         }
         let known = known.unwrap_or_else(|| DirectoryUser::blank(self.external_id.clone()));
         Some(DirectoryUser {
@@ -241,8 +247,12 @@ impl DirectoryPatch {
             given_name: self.given_name.unwrap_or(known.given_name),
             surname: self.surname.unwrap_or(known.surname),
             mail: self.mail.unwrap_or(known.mail),
-            user_principal_name: self.user_principal_name.unwrap_or(known.user_principal_name),
-            account_enabled: self.account_enabled.map_or(known.account_enabled, |enabled| enabled.unwrap_or(true)),
+            user_principal_name: self
+                .user_principal_name
+                .unwrap_or(known.user_principal_name),
+            account_enabled: self
+                .account_enabled
+                .map_or(known.account_enabled, |enabled| enabled.unwrap_or(true)),
             user_type: self.user_type.unwrap_or(known.user_type),
             job_title: self.job_title.unwrap_or(known.job_title),
             employee_id: self.employee_id.unwrap_or(known.employee_id),
@@ -257,32 +267,55 @@ mod tests {
     use super::*;
 
     fn patch() -> DirectoryPatch {
-        DirectoryPatch { mail: Some(Some("a@example.com".into())), ..DirectoryPatch::empty("a".into()) }
+        DirectoryPatch {
+            mail: Some(Some("a@example.com".into())),
+            ..DirectoryPatch::empty("a".into())
+        }
     }
 
     #[test]
     fn absent_keeps_and_null_clears() {
         let known = patch().over(None).unwrap();
-        assert_eq!(DirectoryPatch::empty("a".into()).over(Some(known.clone())), Some(known.clone()));
-        let cleared = DirectoryPatch { mail: Some(None), ..patch() }.over(Some(known)).unwrap();
+        assert_eq!(
+            DirectoryPatch::empty("a".into()).over(Some(known.clone())),
+            Some(known.clone())
+        );
+        let cleared = DirectoryPatch {
+            mail: Some(None),
+            ..patch()
+        }
+        .over(Some(known))
+        .unwrap();
         assert_eq!(cleared.mail, None);
     }
 
     #[test]
     fn d18_a_removed_account_keeps_what_was_known_and_comes_back() {
         let known = patch().over(None).unwrap();
-        let removed = DirectoryPatch { removed: true, ..DirectoryPatch::empty("a".into()) };
+        let removed = DirectoryPatch {
+            removed: true,
+            ..DirectoryPatch::empty("a".into())
+        };
         assert_eq!(removed.clone().over(None), None);
         let gone = removed.over(Some(known.clone())).unwrap();
-        assert_eq!((gone.presence, gone.mail.clone()), (Presence::Removed, known.mail.clone()));
+        assert_eq!(
+            (gone.presence, gone.mail.clone()),
+            (Presence::Removed, known.mail.clone())
+        );
         assert_eq!(gone.content_hash(), known.content_hash());
         assert_ne!(gone.decision_hash(), known.decision_hash());
-        assert_eq!(DirectoryPatch::empty("a".into()).over(Some(gone)), Some(known));
+        assert_eq!(
+            DirectoryPatch::empty("a".into()).over(Some(gone)),
+            Some(known)
+        );
     }
 
     #[test]
     fn nobody_is_disabled_for_a_gap() {
-        let unknown = DirectoryPatch { account_enabled: Some(None), ..patch() };
+        let unknown = DirectoryPatch {
+            account_enabled: Some(None),
+            ..patch()
+        };
         assert!(unknown.over(None).unwrap().account_enabled);
     }
 }

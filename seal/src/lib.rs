@@ -59,7 +59,9 @@ pub enum SealError {
     #[error("a public key is malformed: it begins with `age1`; `lockstep keys` makes a pair")]
     PublicKey,
     /// A private key is malformed.
-    #[error("a private key is malformed: it begins with `AGE-SECRET-KEY-1`; `lockstep keys` makes a pair")]
+    #[error(
+        "a private key is malformed: it begins with `AGE-SECRET-KEY-1`; `lockstep keys` makes a pair"
+    )]
     PrivateKey,
     /// There is no key.
     #[error("no key is given")]
@@ -97,8 +99,14 @@ impl Sealer {
     /// # Errors
     /// When there is none, or one is malformed.
     pub fn from_public_keys(keys: &str) -> Result<Self, SealError> {
-        let keys = split(keys).map(|key| key.parse().map_err(|_| SealError::PublicKey)).collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() { Err(SealError::NoKey) } else { Ok(Self(keys)) }
+        let keys = split(keys)
+            .map(|key| key.parse().map_err(|_| SealError::PublicKey))
+            .collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() {
+            Err(SealError::NoKey)
+        } else {
+            Ok(Self(keys))
+        }
     }
 
     /// Seals a secret for its owner.
@@ -106,13 +114,25 @@ impl Sealer {
     /// # Errors
     /// When the encryption fails, which only a lack of memory can cause.
     pub fn seal(&self, owner: Owner, secret: &SecretString) -> Result<SealedSecret, SealError> {
-        let content = Content { owner, secret: secret.expose_secret().to_owned() };
+        let content = Content {
+            owner,
+            secret: secret.expose_secret().to_owned(),
+        };
         let content = serde_json::to_vec(&content).map_err(|_| SealError::Sealing)?;
-        let recipients = self.0.iter().map(|recipient| recipient as &dyn age::Recipient);
-        let encryptor = age::Encryptor::with_recipients(recipients).map_err(|_| SealError::Sealing)?;
+        let recipients = self
+            .0
+            .iter()
+            .map(|recipient| recipient as &dyn age::Recipient);
+        let encryptor =
+            age::Encryptor::with_recipients(recipients).map_err(|_| SealError::Sealing)?;
         let mut sealed = Vec::new();
-        let mut writer = encryptor.wrap_output(&mut sealed).map_err(|_| SealError::Sealing)?;
-        writer.write_all(&content).and_then(|()| writer.finish().map(drop)).map_err(|_| SealError::Sealing)?;
+        let mut writer = encryptor
+            .wrap_output(&mut sealed)
+            .map_err(|_| SealError::Sealing)?;
+        writer
+            .write_all(&content)
+            .and_then(|()| writer.finish().map(drop))
+            .map_err(|_| SealError::Sealing)?;
         Ok(SealedSecret(STANDARD_NO_PAD.encode(sealed)))
     }
 }
@@ -136,7 +156,11 @@ impl Opener {
         let keys = split(keys.expose_secret())
             .map(|key| key.parse().map_err(|_| SealError::PrivateKey))
             .collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() { Err(SealError::NoKey) } else { Ok(Self(keys)) }
+        if keys.is_empty() {
+            Err(SealError::NoKey)
+        } else {
+            Ok(Self(keys))
+        }
     }
 
     /// Returns the sealer that belongs to these keys.
@@ -150,15 +174,26 @@ impl Opener {
     /// # Errors
     /// When no key fits, the text is damaged, or the secret was sealed for someone else.
     pub fn open(&self, owner: &Owner, sealed: &SealedSecret) -> Result<SecretString, SealError> {
-        let bytes = STANDARD_NO_PAD.decode(&sealed.0).map_err(|_| SealError::NotOurs)?;
+        let bytes = STANDARD_NO_PAD
+            .decode(&sealed.0)
+            .map_err(|_| SealError::NotOurs)?;
         let decryptor = age::Decryptor::new(bytes.as_slice()).map_err(|_| SealError::NotOurs)?;
         let identities = self.0.iter().map(|identity| identity as &dyn age::Identity);
-        let reader = decryptor.decrypt(identities).map_err(|_| SealError::NotOurs)?;
+        let reader = decryptor
+            .decrypt(identities)
+            .map_err(|_| SealError::NotOurs)?;
         let mut content = Vec::new();
         // Sealed content is small; the cap keeps a forged row from filling the memory.
-        reader.take(64 * 1024).read_to_end(&mut content).map_err(|_| SealError::NotOurs)?;
+        reader
+            .take(64 * 1024)
+            .read_to_end(&mut content)
+            .map_err(|_| SealError::NotOurs)?;
         let content: Content = serde_json::from_slice(&content).map_err(|_| SealError::NotOurs)?;
-        if content.owner == *owner { Ok(content.secret.into()) } else { Err(SealError::OtherOwner) }
+        if content.owner == *owner {
+            Ok(content.secret.into())
+        } else {
+            Err(SealError::OtherOwner)
+        }
     }
 }
 
@@ -166,11 +201,15 @@ impl Opener {
 #[must_use]
 pub fn generate_keys() -> (String, SecretString) {
     let identity = Identity::generate();
-    (identity.to_public().to_string(), identity.to_string().expose_secret().to_owned().into())
+    (
+        identity.to_public().to_string(),
+        identity.to_string().expose_secret().to_owned().into(),
+    )
 }
 
 fn split(keys: &str) -> impl Iterator<Item = &str> {
-    keys.split(|c: char| c == ',' || c.is_whitespace()).filter(|key| !key.is_empty() && !key.starts_with('#'))
+    keys.split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|key| !key.is_empty() && !key.starts_with('#'))
 }
 
 #[cfg(test)]
@@ -179,7 +218,11 @@ mod tests {
 
     fn owner(n: u8) -> Owner {
         Owner {
-            organization: OrganizationId(format!("00000000-0000-0000-0000-0000000000{n:02x}").parse().unwrap()),
+            organization: OrganizationId(
+                format!("00000000-0000-0000-0000-0000000000{n:02x}")
+                    .parse()
+                    .unwrap(),
+            ),
             integration: IntegrationId("00000000-0000-0000-0000-000000000001".parse().unwrap()),
             tenant: "contoso.com".to_owned(),
             client: "client".to_owned(),
@@ -193,15 +236,28 @@ mod tests {
     #[test]
     fn i13_a_secret_opens_for_its_owner_alone() {
         let opener = opener();
-        let sealed = opener.sealer().seal(owner(1), &"s3cret~value".into()).unwrap();
-        assert_eq!(opener.open(&owner(1), &sealed).unwrap().expose_secret(), "s3cret~value");
-        assert_eq!(opener.open(&owner(2), &sealed).unwrap_err(), SealError::OtherOwner, "a swapped row opens nothing");
+        let sealed = opener
+            .sealer()
+            .seal(owner(1), &"s3cret~value".into())
+            .unwrap();
+        assert_eq!(
+            opener.open(&owner(1), &sealed).unwrap().expose_secret(),
+            "s3cret~value"
+        );
+        assert_eq!(
+            opener.open(&owner(2), &sealed).unwrap_err(),
+            SealError::OtherOwner,
+            "a swapped row opens nothing"
+        );
     }
 
     #[test]
     fn i12_nothing_shows_the_secret() {
         let opener = opener();
-        let sealed = opener.sealer().seal(owner(1), &"s3cret~value".into()).unwrap();
+        let sealed = opener
+            .sealer()
+            .seal(owner(1), &"s3cret~value".into())
+            .unwrap();
         assert!(!sealed.as_str().contains("s3cret"));
         assert!(!format!("{sealed:?} {opener:?} {:?}", opener.sealer()).contains("AGE"));
     }
@@ -212,17 +268,42 @@ mod tests {
         let both = Sealer::from_public_keys(&format!("{old_public}, {new_public}")).unwrap();
         let sealed = both.seal(owner(1), &"s".into()).unwrap();
         for key in [&old, &new] {
-            assert!(Opener::from_private_keys(key).unwrap().open(&owner(1), &sealed).is_ok());
+            assert!(
+                Opener::from_private_keys(key)
+                    .unwrap()
+                    .open(&owner(1), &sealed)
+                    .is_ok()
+            );
         }
-        let sealed = Sealer::from_public_keys(&new_public).unwrap().seal(owner(1), &"s".into()).unwrap();
-        assert_eq!(Opener::from_private_keys(&old).unwrap().open(&owner(1), &sealed).unwrap_err(), SealError::NotOurs);
+        let sealed = Sealer::from_public_keys(&new_public)
+            .unwrap()
+            .seal(owner(1), &"s".into())
+            .unwrap();
+        assert_eq!(
+            Opener::from_private_keys(&old)
+                .unwrap()
+                .open(&owner(1), &sealed)
+                .unwrap_err(),
+            SealError::NotOurs
+        );
     }
 
     #[test]
     fn damaged_texts_and_keys_are_refused() {
-        assert_eq!(opener().open(&owner(1), &SealedSecret::from_stored("%%%".into())).unwrap_err(), SealError::NotOurs);
-        assert_eq!(Sealer::from_public_keys("age1nonsense").unwrap_err(), SealError::PublicKey);
-        assert_eq!(Opener::from_private_keys(&"nonsense".into()).unwrap_err(), SealError::PrivateKey);
+        assert_eq!(
+            opener()
+                .open(&owner(1), &SealedSecret::from_stored("%%%".into()))
+                .unwrap_err(),
+            SealError::NotOurs
+        );
+        assert_eq!(
+            Sealer::from_public_keys("age1nonsense").unwrap_err(),
+            SealError::PublicKey
+        );
+        assert_eq!(
+            Opener::from_private_keys(&"nonsense".into()).unwrap_err(),
+            SealError::PrivateKey
+        );
         assert_eq!(Sealer::from_public_keys(" ").unwrap_err(), SealError::NoKey);
     }
 }

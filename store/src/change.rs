@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use lockstep_domain::{
-    ChangeAction, ChangeId, ChangeOutcome, ChangeReason, ChangeReasonCode, ExternalId, HoldCategory, ObjectKind,
-    OrganizationId, RunId, UserFields, UserId,
+    ChangeAction, ChangeId, ChangeOutcome, ChangeReason, ChangeReasonCode, ExternalId,
+    HoldCategory, ObjectKind, OrganizationId, RunId, UserFields, UserId,
 };
 use lockstep_entity::run_change;
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    ColumnTrait as _, Condition, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
 };
 
@@ -94,11 +94,31 @@ impl Store {
         request: &PageRequest<i64>,
     ) -> Result<Page<Change>, StoreError> {
         let all = run_change::Entity::of_run(run.0).filter(condition(filter));
-        let total = all.clone().count(self.db()).await.map_err(StoreError::of("count changes"))?;
-        let order = if request.from_end { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
+        let total = all
+            .clone()
+            .count(self.db())
+            .await
+            .map_err(StoreError::of("count changes"))?;
+        let order = if request.from_end {
+            sea_orm::Order::Desc
+        } else {
+            sea_orm::Order::Asc
+        };
         let rows = all
-            .filter(Condition::all().add_option(request.after.map(|key| run_change::Column::Sequence.gt(key))))
-            .filter(Condition::all().add_option(request.before.map(|key| run_change::Column::Sequence.lt(key))))
+            .filter(
+                Condition::all().add_option(
+                    request
+                        .after
+                        .map(|key| run_change::Column::Sequence.gt(key)),
+                ),
+            )
+            .filter(
+                Condition::all().add_option(
+                    request
+                        .before
+                        .map(|key| run_change::Column::Sequence.lt(key)),
+                ),
+            )
             .order_by(run_change::Column::Sequence, order)
             .limit(request.limit + 1)
             .all(self.db())
@@ -111,22 +131,40 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn change(&self, organization: OrganizationId, id: ChangeId) -> Result<Option<Change>, StoreError> {
-        let row = run_change::Entity::in_organization(organization.0).filter(run_change::Column::Id.eq(id.0)).one(self.db());
-        row.await.map_err(StoreError::of("read a change"))?.map(read).transpose()
+    pub async fn change(
+        &self,
+        organization: OrganizationId,
+        id: ChangeId,
+    ) -> Result<Option<Change>, StoreError> {
+        let row = run_change::Entity::in_organization(organization.0)
+            .filter(run_change::Column::Id.eq(id.0))
+            .one(self.db());
+        row.await
+            .map_err(StoreError::of("read a change"))?
+            .map(read)
+            .transpose()
     }
 
     /// Returns the entries whose outcome was told after an event, in the order of the events.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn changes_told_after(&self, run: RunId, event: i64, limit: u64) -> Result<Vec<Change>, StoreError> {
+    pub async fn changes_told_after(
+        &self,
+        run: RunId,
+        event: i64,
+        limit: u64,
+    ) -> Result<Vec<Change>, StoreError> {
         let rows = run_change::Entity::of_run(run.0)
             .filter(run_change::Column::EventSequence.gt(event))
             .order_by_asc(run_change::Column::EventSequence)
             .limit(limit)
             .all(self.db());
-        rows.await.map_err(StoreError::of("read changes"))?.into_iter().map(read).collect()
+        rows.await
+            .map_err(StoreError::of("read changes"))?
+            .into_iter()
+            .map(read)
+            .collect()
     }
 
     /// Groups what was skipped, held or failed by its cause, greatest group first.
@@ -136,7 +174,10 @@ impl Store {
     pub async fn problems(&self, run: RunId) -> Result<Vec<Problem>, StoreError> {
         let rows: Vec<(String, Option<String>, i64)> = run_change::Entity::of_run(run.0)
             .select_only()
-            .columns([run_change::Column::ReasonCode, run_change::Column::ReasonField])
+            .columns([
+                run_change::Column::ReasonCode,
+                run_change::Column::ReasonField,
+            ])
             .column_as(run_change::Column::Id.count(), "n")
             .filter(run_change::Column::ReasonCode.is_not_null())
             .group_by(run_change::Column::ReasonCode)
@@ -147,31 +188,107 @@ impl Store {
             .map_err(StoreError::of("group problems"))?;
         let mut problems = rows
             .into_iter()
-            .map(|(code, field, n)| Ok(Problem { code: parse("run_change.reason_code", &code)?, field, count: count(n) }))
+            .map(|(code, field, n)| {
+                Ok(Problem {
+                    code: parse("run_change.reason_code", &code)?,
+                    field,
+                    count: count(n),
+                })
+            })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        problems.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| (a.code, &a.field).cmp(&(b.code, &b.field))));
+        problems.sort_by(|a, b| {
+            b.count
+                .cmp(&a.count)
+                .then_with(|| (a.code, &a.field).cmp(&(b.code, &b.field)))
+        });
         Ok(problems)
+    }
+}
+
+impl Store {
+    /// Returns some changes of a run with the same problem, in order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn problem_sample(
+        &self,
+        run: RunId,
+        codes: &[ChangeReasonCode],
+        field: Option<&str>,
+        limit: u64,
+    ) -> Result<Vec<Change>, StoreError> {
+        use run_change::Column;
+        let field = field.map_or_else(
+            || Column::ReasonField.is_null(),
+            |field| Column::ReasonField.eq(field),
+        );
+        let rows = run_change::Entity::of_run(run.0)
+            .filter(Column::ReasonCode.is_in(codes.iter().map(|code| code.as_str())))
+            .filter(field)
+            .order_by_asc(Column::Sequence)
+            .limit(limit)
+            .all(self.db());
+        rows.await
+            .map_err(StoreError::of("read changes"))?
+            .into_iter()
+            .map(read)
+            .collect()
     }
 }
 
 fn condition(filter: &ChangeFilter) -> Condition {
     use run_change::Column;
-    let search = filter.search.as_deref().filter(|text| !text.is_empty()).map(|text| {
-        let pattern = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
-        Column::DisplayName.like(sea_orm::sea_query::LikeExpr::new(pattern).escape('\\'))
-    });
+    let search = filter
+        .search
+        .as_deref()
+        .filter(|text| !text.is_empty())
+        .map(|text| {
+            let pattern = format!(
+                "%{}%",
+                text.replace('\\', "\\\\")
+                    .replace('%', "\\%")
+                    .replace('_', "\\_")
+            );
+            Column::DisplayName.like(sea_orm::sea_query::LikeExpr::new(pattern).escape('\\'))
+        });
     Condition::all()
-        .add_option(filter.kinds.as_ref().map(|v| Column::ObjectKind.is_in(v.iter().map(|v| v.as_str()))))
-        .add_option(filter.actions.as_ref().map(|v| Column::Action.is_in(v.iter().map(|v| v.as_str()))))
-        .add_option(filter.outcomes.as_ref().map(|v| Column::Outcome.is_in(v.iter().map(|v| v.as_str()))))
-        .add_option(filter.reasons.as_ref().map(|v| Column::ReasonCode.is_in(v.iter().map(|v| v.as_str()))))
-        .add_option(filter.hold_categories.as_ref().map(|v| Column::HoldCategory.is_in(v.iter().map(|v| v.as_str()))))
+        .add_option(
+            filter
+                .kinds
+                .as_ref()
+                .map(|v| Column::ObjectKind.is_in(v.iter().map(|v| v.as_str()))),
+        )
+        .add_option(
+            filter
+                .actions
+                .as_ref()
+                .map(|v| Column::Action.is_in(v.iter().map(|v| v.as_str()))),
+        )
+        .add_option(
+            filter
+                .outcomes
+                .as_ref()
+                .map(|v| Column::Outcome.is_in(v.iter().map(|v| v.as_str()))),
+        )
+        .add_option(
+            filter
+                .reasons
+                .as_ref()
+                .map(|v| Column::ReasonCode.is_in(v.iter().map(|v| v.as_str()))),
+        )
+        .add_option(
+            filter
+                .hold_categories
+                .as_ref()
+                .map(|v| Column::HoldCategory.is_in(v.iter().map(|v| v.as_str()))),
+        )
         .add_option(filter.user.map(|user| Column::PlatformId.eq(user.0)))
         .add_option(search)
 }
 
 pub(crate) fn read(row: run_change::Model) -> Result<Change, StoreError> {
-    let code: Option<ChangeReasonCode> = parse_optional("run_change.reason_code", row.reason_code.as_deref())?;
+    let code: Option<ChangeReasonCode> =
+        parse_optional("run_change.reason_code", row.reason_code.as_deref())?;
     let (message, field) = (row.reason_message.unwrap_or_default(), row.reason_field);
     Ok(Change {
         id: row.id.into(),
@@ -186,7 +303,11 @@ pub(crate) fn read(row: run_change::Model) -> Result<Change, StoreError> {
         display_name: row.display_name,
         before: from_optional_json("run_change.before", row.before)?,
         after: from_optional_json("run_change.after", row.after)?,
-        reason: code.map(|code| ChangeReason { code, message, field }),
+        reason: code.map(|code| ChangeReason {
+            code,
+            message,
+            field,
+        }),
         hold_category: parse_optional("run_change.hold_category", row.hold_category.as_deref())?,
         event_sequence: row.event_sequence,
         occurred_at: row.occurred_at,

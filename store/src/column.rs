@@ -19,17 +19,29 @@ pub(crate) const fn rows_per_statement(columns: usize) -> usize {
 
 /// Reads an enum from its spelling.
 pub(crate) fn parse<T: FromStr>(column: &'static str, text: &str) -> Result<T, StoreError> {
-    text.parse().map_err(|_| StoreError::Corrupt { column, text: text.to_owned() })
+    text.parse().map_err(|_| StoreError::Corrupt {
+        column,
+        text: text.to_owned(),
+    })
 }
 
 /// Reads an enum that may be missing.
-pub(crate) fn parse_optional<T: FromStr>(column: &'static str, text: Option<&str>) -> Result<Option<T>, StoreError> {
+pub(crate) fn parse_optional<T: FromStr>(
+    column: &'static str,
+    text: Option<&str>,
+) -> Result<Option<T>, StoreError> {
     text.map(|text| parse(column, text)).transpose()
 }
 
 /// Reads a structure from its JSON column.
-pub(crate) fn from_json<T: DeserializeOwned>(column: &'static str, json: JsonValue) -> Result<T, StoreError> {
-    serde_json::from_value(json).map_err(|error| StoreError::Corrupt { column, text: error.to_string() })
+pub(crate) fn from_json<T: DeserializeOwned>(
+    column: &'static str,
+    json: JsonValue,
+) -> Result<T, StoreError> {
+    serde_json::from_value(json).map_err(|error| StoreError::Corrupt {
+        column,
+        text: error.to_string(),
+    })
 }
 
 /// Reads a structure that may be missing.

@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Duration, Utc};
 use lockstep_domain::{
-    Actor, Check, CheckStatus, DirectoryUser, InboundRules, IntegrationId, IntegrationState, OrganizationId,
-    PauseResolution, PermissionResult, TestId,
+    Actor, Check, CheckStatus, DirectoryUser, InboundRules, IntegrationId, IntegrationState,
+    OrganizationId, PauseResolution, PermissionResult, TestId,
 };
 use lockstep_entity::{connection_test, integration};
 use lockstep_seal::SealedSecret;
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
 use crate::column::{count, from_json, from_optional_json, parse, signed, to_json};
@@ -88,7 +88,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn request_test(&self, tx: &Tx, integration: &Integration, new: &NewTest) -> Result<ConnectionTest, StoreError> {
+    pub async fn request_test(
+        &self,
+        tx: &Tx,
+        integration: &Integration,
+        new: &NewTest,
+    ) -> Result<ConnectionTest, StoreError> {
         let is_saved = new.app.is_none() && new.secret.is_none() && new.rules.is_none();
         let row = connection_test::Model {
             id: self.fresh_id(),
@@ -121,14 +126,22 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn claim_test(&self, id: TestId, duration: Duration) -> Result<Option<ConnectionTest>, StoreError> {
+    pub async fn claim_test(
+        &self,
+        id: TestId,
+        duration: Duration,
+    ) -> Result<Option<ConnectionTest>, StoreError> {
         use connection_test::Column;
         let now = self.lease_now().await?;
         let rows = connection_test::Entity::update_many()
             .col_expr(Column::LeaseUntil, (now + duration).into())
             .filter(Column::Id.eq(id.0))
             .filter(Column::FinishedAt.is_null())
-            .filter(Condition::any().add(Column::LeaseUntil.is_null()).add(Column::LeaseUntil.lt(now)))
+            .filter(
+                Condition::any()
+                    .add(Column::LeaseUntil.is_null())
+                    .add(Column::LeaseUntil.lt(now)),
+            )
             .exec_with_returning(self.db())
             .await
             .map_err(StoreError::of("claim a test"))?;
@@ -147,7 +160,11 @@ impl Store {
             .column(Column::Id)
             .filter(Column::FinishedAt.is_null())
             .filter(Column::TestedAt.lte(self.now() - silent_for))
-            .filter(Condition::any().add(Column::LeaseUntil.is_null()).add(Column::LeaseUntil.lt(now)))
+            .filter(
+                Condition::any()
+                    .add(Column::LeaseUntil.is_null())
+                    .add(Column::LeaseUntil.lt(now)),
+            )
             .limit(100)
             .into_tuple()
             .all(self.db())
@@ -161,7 +178,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn finish_test(&self, test: &ConnectionTest, result: &TestResult) -> Result<CheckStatus, StoreError> {
+    pub async fn finish_test(
+        &self,
+        test: &ConnectionTest,
+        result: &TestResult,
+    ) -> Result<CheckStatus, StoreError> {
         use connection_test::Column;
         let operation = "end a test";
         let status = Check::overall(&result.checks);
@@ -173,7 +194,10 @@ impl Store {
             .col_expr(Column::SampleUsers, to_json(&result.sample_users).into())
             .col_expr(Column::InScope, result.in_scope.map(signed).into())
             .col_expr(Column::Problems, result.problems.map(signed).into())
-            .col_expr(Column::Credential, Option::<sea_orm::JsonValue>::None.into())
+            .col_expr(
+                Column::Credential,
+                Option::<sea_orm::JsonValue>::None.into(),
+            )
             .col_expr(Column::SealedSecret, Option::<String>::None.into())
             .col_expr(Column::LeaseUntil, Option::<DateTime<Utc>>::None.into())
             .col_expr(Column::FinishedAt, self.now().into())
@@ -198,12 +222,20 @@ impl Store {
             .exec(tx)
             .await
             .map_err(StoreError::of("end a test"))?;
-        let Some((integration, _)) = self.lock_integration(tx, test.organization_id, test.integration_id).await? else {
+        let Some((integration, _)) = self
+            .lock_integration(tx, test.organization_id, test.integration_id)
+            .await?
+        else {
             return Ok(());
         };
-        let waits_for_a_test =
-            integration.pause.as_ref().is_some_and(|pause| pause.resolution == PauseResolution::TestOrRun);
-        if integration.state == IntegrationState::Paused && waits_for_a_test && integration.is_tested() {
+        let waits_for_a_test = integration
+            .pause
+            .as_ref()
+            .is_some_and(|pause| pause.resolution == PauseResolution::TestOrRun);
+        if integration.state == IntegrationState::Paused
+            && waits_for_a_test
+            && integration.is_tested()
+        {
             self.resume(tx, &integration).await?;
         }
         Ok(())
@@ -213,7 +245,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn test(&self, organization: OrganizationId, id: TestId) -> Result<Option<ConnectionTest>, StoreError> {
+    pub async fn test(
+        &self,
+        organization: OrganizationId,
+        id: TestId,
+    ) -> Result<Option<ConnectionTest>, StoreError> {
         let row = connection_test::Entity::in_organization(organization.0)
             .filter(connection_test::Column::Id.eq(id.0))
             .one(self.db())
@@ -226,7 +262,10 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn latest_test(&self, integration: IntegrationId) -> Result<Option<ConnectionTest>, StoreError> {
+    pub async fn latest_test(
+        &self,
+        integration: IntegrationId,
+    ) -> Result<Option<ConnectionTest>, StoreError> {
         let row = connection_test::Entity::of_integration(integration.0)
             .filter(connection_test::Column::IsSaved.eq(true))
             .filter(connection_test::Column::FinishedAt.is_not_null())
@@ -241,11 +280,23 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn tests(&self, integration: IntegrationId, request: &PageRequest<TestId>) -> Result<Page<ConnectionTest>, StoreError> {
+    pub async fn tests(
+        &self,
+        integration: IntegrationId,
+        request: &PageRequest<TestId>,
+    ) -> Result<Page<ConnectionTest>, StoreError> {
         use connection_test::Column;
         let all = connection_test::Entity::of_integration(integration.0);
-        let total = all.clone().count(self.db()).await.map_err(StoreError::of("count tests"))?;
-        let order = if request.from_end { sea_orm::Order::Asc } else { sea_orm::Order::Desc };
+        let total = all
+            .clone()
+            .count(self.db())
+            .await
+            .map_err(StoreError::of("count tests"))?;
+        let order = if request.from_end {
+            sea_orm::Order::Asc
+        } else {
+            sea_orm::Order::Desc
+        };
         let rows = all
             .filter(Condition::all().add_option(request.after.map(|id| Column::Id.lt(id.0))))
             .filter(Condition::all().add_option(request.before.map(|id| Column::Id.gt(id.0))))

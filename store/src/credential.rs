@@ -5,7 +5,10 @@ use lockstep_domain::{Actor, EntraCloud, IntegrationId, OrganizationId};
 use lockstep_entity::{credential, user_link};
 use lockstep_seal::{Owner, SealedSecret};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
+    QueryFilter as _,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::column::{from_optional_json, parse, to_json};
@@ -26,7 +29,12 @@ impl AppRegistration {
     /// What a secret of this app registration is sealed for.
     #[must_use]
     pub fn owner(&self, organization: OrganizationId, integration: IntegrationId) -> Owner {
-        Owner { organization, integration, tenant: self.tenant_id.clone(), client: self.client_id.clone() }
+        Owner {
+            organization,
+            integration,
+            tenant: self.tenant_id.clone(),
+            client: self.client_id.clone(),
+        }
     }
 }
 
@@ -96,8 +104,13 @@ impl Store {
             secret_expires_at: Set(secret.and_then(|secret| secret.expires_at)),
             secret_key_id: Set(secret.and_then(|secret| secret.key_id.clone())),
         };
-        let mut written =
-            vec![Column::Cloud, Column::TenantId, Column::ResolvedTenantId, Column::TenantDisplayName, Column::ClientId];
+        let mut written = vec![
+            Column::Cloud,
+            Column::TenantId,
+            Column::ResolvedTenantId,
+            Column::TenantDisplayName,
+            Column::ClientId,
+        ];
         if secret.is_some() {
             written.extend([
                 Column::SealedSecret,
@@ -108,7 +121,11 @@ impl Store {
             ]);
         }
         credential::Entity::insert(row)
-            .on_conflict(OnConflict::column(Column::IntegrationId).update_columns(written).to_owned())
+            .on_conflict(
+                OnConflict::column(Column::IntegrationId)
+                    .update_columns(written)
+                    .to_owned(),
+            )
             .exec_without_returning(tx)
             .await
             .map_err(StoreError::of("store credentials"))?;
@@ -119,7 +136,10 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn credential(&self, integration: IntegrationId) -> Result<Option<Credential>, StoreError> {
+    pub async fn credential(
+        &self,
+        integration: IntegrationId,
+    ) -> Result<Option<Credential>, StoreError> {
         self.credential_in(self.db(), integration).await
     }
 
@@ -133,17 +153,28 @@ impl Store {
         integration: IntegrationId,
     ) -> Result<Option<Credential>, StoreError> {
         let row = credential::Entity::find_by_id(integration.0).one(db);
-        row.await.map_err(StoreError::of("read credentials"))?.map(read).transpose()
+        row.await
+            .map_err(StoreError::of("read credentials"))?
+            .map(read)
+            .transpose()
     }
 
     /// Notes which tenant a test found behind the credentials.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn save_tenant(&self, integration: IntegrationId, id: &str, name: Option<&str>) -> Result<(), StoreError> {
+    pub async fn save_tenant(
+        &self,
+        integration: IntegrationId,
+        id: &str,
+        name: Option<&str>,
+    ) -> Result<(), StoreError> {
         credential::Entity::update_many()
             .col_expr(credential::Column::ResolvedTenantId, id.into())
-            .col_expr(credential::Column::TenantDisplayName, name.map(ToOwned::to_owned).into())
+            .col_expr(
+                credential::Column::TenantDisplayName,
+                name.map(ToOwned::to_owned).into(),
+            )
             .filter(credential::Column::IntegrationId.eq(integration.0))
             .exec(self.db())
             .await
@@ -161,14 +192,38 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Returns the credentials of integrations, for a data loader. The caller has looked the integrations up in their
+    /// organization.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn credentials_of(
+        &self,
+        ids: &[IntegrationId],
+    ) -> Result<Vec<(IntegrationId, Credential)>, StoreError> {
+        let ids = ids.iter().map(|id| id.0);
+        let rows = credential::Entity::find()
+            .filter(credential::Column::IntegrationId.is_in(ids))
+            .all(self.db());
+        let rows = rows.await.map_err(StoreError::of("read credentials"))?;
+        rows.into_iter()
+            .map(|row| Ok((row.integration_id.into(), read(row)?)))
+            .collect()
+    }
+}
+
 fn read(row: credential::Model) -> Result<Credential, StoreError> {
     let set_by = from_optional_json("credential.secret_set_by", row.secret_set_by)?;
-    let secret_info = row.secret_set_at.zip(set_by).map(|(set_at, set_by)| SecretInfo {
-        set_at,
-        set_by,
-        expires_at: row.secret_expires_at,
-        key_id: row.secret_key_id,
-    });
+    let secret_info = row
+        .secret_set_at
+        .zip(set_by)
+        .map(|(set_at, set_by)| SecretInfo {
+            set_at,
+            set_by,
+            expires_at: row.secret_expires_at,
+            key_id: row.secret_key_id,
+        });
     Ok(Credential {
         app: AppRegistration {
             cloud: parse("credential.cloud", &row.cloud)?,

@@ -7,8 +7,8 @@ use lockstep_domain::IntegrationId;
 use lockstep_entity::{directory_user, dirty_key};
 use sea_orm::sea_query::{Expr, OnConflict, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, ExprTrait,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _,
+    ExprTrait, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -81,8 +81,14 @@ impl Store {
                 dirty_key::Column::Mark,
             ])
             .on_conflict(new_mark());
-        insert.select_from(chosen).map_err(|error| StoreError::of("mark what has to be looked at")(sea_orm::DbErr::Custom(error.to_string())))?;
-        tx.execute(&insert).await.map_err(StoreError::of("mark what has to be looked at"))?;
+        insert.select_from(chosen).map_err(|error| {
+            StoreError::of("mark what has to be looked at")(sea_orm::DbErr::Custom(
+                error.to_string(),
+            ))
+        })?;
+        tx.execute(&insert)
+            .await
+            .map_err(StoreError::of("mark what has to be looked at"))?;
         Ok(())
     }
 
@@ -90,8 +96,13 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn mark_everyone_dirty(&self, tx: &Tx, integration: IntegrationId) -> Result<(), StoreError> {
-        let everyone = Condition::all().add(directory_user::Column::IntegrationId.eq(integration.0));
+    pub async fn mark_everyone_dirty(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+    ) -> Result<(), StoreError> {
+        let everyone =
+            Condition::all().add(directory_user::Column::IntegrationId.eq(integration.0));
         self.mark_dirty_where(tx, integration, everyone).await
     }
 
@@ -113,7 +124,13 @@ impl Store {
             .all(self.db())
             .await
             .map_err(StoreError::of("read what has to be looked at"))?;
-        Ok(rows.into_iter().map(|row| DirtyKey { key: row.key, mark: row.mark }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| DirtyKey {
+                key: row.key,
+                mark: row.mark,
+            })
+            .collect())
     }
 
     /// Number of objects that have to be looked at.
@@ -141,7 +158,10 @@ impl Store {
             marks.sort_unstable();
             marks.dedup();
             for mark in marks {
-                let keys = chunk.iter().filter(|key| key.mark == mark).map(|key| key.key.as_str());
+                let keys = chunk
+                    .iter()
+                    .filter(|key| key.mark == mark)
+                    .map(|key| key.key.as_str());
                 dirty_key::Entity::delete_many()
                     .filter(dirty_key::Column::IntegrationId.eq(integration.0))
                     .filter(dirty_key::Column::Kind.eq(USER))
@@ -157,7 +177,11 @@ impl Store {
 }
 
 fn new_mark() -> OnConflict {
-    OnConflict::columns([dirty_key::Column::IntegrationId, dirty_key::Column::Kind, dirty_key::Column::Key])
-        .update_column(dirty_key::Column::Mark)
-        .to_owned()
+    OnConflict::columns([
+        dirty_key::Column::IntegrationId,
+        dirty_key::Column::Kind,
+        dirty_key::Column::Key,
+    ])
+    .update_column(dirty_key::Column::Mark)
+    .to_owned()
 }

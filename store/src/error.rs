@@ -6,10 +6,14 @@ use sea_orm::{DbErr, SqlErr};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The address of the database cannot be used.
-    #[error("LOCKSTEP_DATABASE_URL cannot be used: {0}; give sqlite:FILE or postgres://USER:PASSWORD@HOST/NAME")]
+    #[error(
+        "LOCKSTEP_DATABASE_URL cannot be used: {0}; give sqlite:FILE or postgres://USER:PASSWORD@HOST/NAME"
+    )]
     Url(&'static str),
     /// The database does not answer.
-    #[error("the database cannot be reached; check LOCKSTEP_DATABASE_URL and that the server is up")]
+    #[error(
+        "the database cannot be reached; check LOCKSTEP_DATABASE_URL and that the server is up"
+    )]
     Unreachable(#[source] DbErr),
     /// A statement failed.
     #[error("the database refused to {operation}")]
@@ -39,7 +43,13 @@ pub enum StoreError {
 impl StoreError {
     /// Makes an error that says what was to be done.
     pub(crate) fn of(operation: &'static str) -> impl FnOnce(DbErr) -> Self {
-        move |source| if is_full(&source) { Self::Full(source) } else { Self::Database { operation, source } }
+        move |source| {
+            if is_full(&source) {
+                Self::Full(source)
+            } else {
+                Self::Database { operation, source }
+            }
+        }
     }
 
     /// Whether a unique key was taken already.
@@ -52,5 +62,7 @@ impl StoreError {
 /// SQLite says so in words; PostgreSQL has the class 53100.
 fn is_full(error: &DbErr) -> bool {
     let text = error.to_string();
-    text.contains("database or disk is full") || text.contains("No space left on device") || text.contains("53100")
+    text.contains("database or disk is full")
+        || text.contains("No space left on device")
+        || text.contains("53100")
 }

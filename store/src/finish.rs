@@ -30,7 +30,9 @@ impl End {
         match self {
             _ if self.error.is_some() => RunState::Failed,
             _ if self.canceled => RunState::Canceled,
-            _ if summary.needs_attention() || !self.warnings.is_empty() => RunState::SucceededWithWarnings,
+            _ if summary.needs_attention() || !self.warnings.is_empty() => {
+                RunState::SucceededWithWarnings
+            }
             _ => RunState::Succeeded,
         }
     }
@@ -44,7 +46,11 @@ impl Store {
     pub async fn finish_run(&self, lease: &Lease, end: &End) -> Result<Run, StoreError> {
         let operation = "end a run";
         let tx = self.begin().await?;
-        let step = Step { phase: RunPhase::Finished, processed: 0, total: None };
+        let step = Step {
+            phase: RunPhase::Finished,
+            processed: 0,
+            total: None,
+        };
         let row = self.advance(&tx, lease, step, 0, |update| update).await?;
         let summary = self.summarize(&tx, &row).await?;
         let state = end.state(&summary);
@@ -52,7 +58,10 @@ impl Store {
             .col_expr(run::Column::State, state.as_str().into())
             .col_expr(run::Column::Percent, 100.into())
             .col_expr(run::Column::FinishedAt, self.now().into())
-            .col_expr(run::Column::LeaseUntil, Option::<DateTime<Utc>>::None.into())
+            .col_expr(
+                run::Column::LeaseUntil,
+                Option::<DateTime<Utc>>::None.into(),
+            )
             .col_expr(run::Column::Summary, to_json(&summary).into())
             .col_expr(run::Column::Cost, to_json(&end.cost).into())
             .col_expr(run::Column::Warnings, to_json(&end.warnings).into())
@@ -71,7 +80,10 @@ impl Store {
 
     /// D-60: a failed run pauses the schedule, a success ends the pause. One that was stopped changes nothing.
     async fn follow_up(&self, tx: &Tx, run: &Run) -> Result<(), StoreError> {
-        let Some((integration, _)) = self.lock_integration(tx, run.organization_id, run.integration_id).await? else {
+        let Some((integration, _)) = self
+            .lock_integration(tx, run.organization_id, run.integration_id)
+            .await?
+        else {
             return Ok(());
         };
         let is_on = integration.state.allows_manual_runs();

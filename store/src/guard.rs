@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 
 use chrono::Duration;
 use lockstep_domain::{
-    ChangeAction, ChangeId, ChangeOutcome, ChangeReasonCode, ContentHash, HoldCategory, InboundRules, RunKind, UserId,
+    ChangeAction, ChangeId, ChangeOutcome, ChangeReasonCode, ContentHash, HoldCategory,
+    InboundRules, RunKind, UserId,
 };
 use lockstep_entity::{hold, run, run_change};
 use lockstep_sync::guard::{Excess, Tally, excesses, last_owner};
 use lockstep_sync::ordering::{AddressMove, Fate, Order, order};
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, PaginatorTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
+use crate::plan::planned;
 use crate::run::Run;
 use crate::{Lease, Store, StoreError, Tx};
 
@@ -40,7 +42,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails or the lease is lost.
-    pub async fn guard_plan(&self, lease: &Lease, rules: &InboundRules) -> Result<(Run, Verdict), StoreError> {
+    pub async fn guard_plan(
+        &self,
+        lease: &Lease,
+        rules: &InboundRules,
+    ) -> Result<(Run, Verdict), StoreError> {
         let tx = self.begin().await?;
         let protected = self.protect_last_owner(&tx, lease).await?;
         let held = excesses(&self.tally(&tx, lease).await?, &rules.limits);
@@ -53,7 +59,13 @@ impl Store {
         let plan_hash = self.plan_hash(&tx, lease, ChangeOutcome::Planned).await?;
         let row = self.tell_held(&tx, lease, hold, plan_hash).await?;
         tx.commit().await.map_err(StoreError::of("guard a plan"))?;
-        Ok((Run::read(row)?, Verdict { held, protected_owner: protected }))
+        Ok((
+            Run::read(row)?,
+            Verdict {
+                held,
+                protected_owner: protected,
+            },
+        ))
     }
 
     async fn tell_held(
@@ -67,46 +79,81 @@ impl Store {
         // The place in the change log is unique and rising, so it numbers the events of this transaction as well.
         let base = row.sequence;
         let told = run_change::Entity::update_many()
-            .col_expr(run_change::Column::EventSequence, Expr::col(run_change::Column::Sequence).add(base))
+            .col_expr(
+                run_change::Column::EventSequence,
+                Expr::col(run_change::Column::Sequence).add(base),
+            )
             .filter(run_change::Column::RunId.eq(lease.run_id.0))
             .filter(run_change::Column::EventSequence.is_null())
-            .filter(Condition::all().add_option(
-                // What a preview worked out is all there is to tell; a real run tells when it has applied.
-                (row.kind != RunKind::Preview.as_str())
-                    .then(|| run_change::Column::Outcome.ne(ChangeOutcome::Planned.as_str())),
-            ))
+            .filter(
+                Condition::all().add_option(
+                    // What a preview worked out is all there is to tell; a real run tells when it has applied.
+                    (row.kind != RunKind::Preview.as_str())
+                        .then(|| run_change::Column::Outcome.ne(ChangeOutcome::Planned.as_str())),
+                ),
+            )
             .exec(tx)
             .await
             .map_err(StoreError::of("number held changes"))?;
         if told.rows_affected == 0 {
             return Ok(row);
         }
-        let step = crate::lease::Step { phase: lockstep_domain::RunPhase::Planning, processed: 1, total: Some(1) };
-        self.advance(tx, lease, step, row.change_count, |update| update).await
+        let step = crate::lease::Step {
+            phase: lockstep_domain::RunPhase::Planning,
+            processed: 1,
+            total: Some(1),
+        };
+        self.advance(tx, lease, step, row.change_count, |update| update)
+            .await
     }
 
     async fn tally(&self, tx: &Tx, lease: &Lease) -> Result<Tally, StoreError> {
-        let deactivations = planned(lease).filter(run_change::Column::Action.eq(ChangeAction::Deactivate.as_str()));
+        let deactivations =
+            planned(lease).filter(run_change::Column::Action.eq(ChangeAction::Deactivate.as_str()));
         let moves = planned(lease).filter(run_change::Column::MovesAddress.eq(true));
         let operation = "count what was planned";
         Ok(Tally {
             source_accounts: self.count_accounts(tx, lease.integration_id).await?,
             linked_active_users: self.count_linked_active(tx, lease.integration_id.0).await?,
-            user_deactivations: deactivations.count(tx).await.map_err(StoreError::of(operation))?,
+            user_deactivations: deactivations
+                .count(tx)
+                .await
+                .map_err(StoreError::of(operation))?,
             email_changes: moves.count(tx).await.map_err(StoreError::of(operation))?,
         })
     }
 
-    async fn hold_category(&self, tx: &Tx, lease: &Lease, excess: &Excess) -> Result<(), StoreError> {
+    async fn hold_category(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+        excess: &Excess,
+    ) -> Result<(), StoreError> {
         let of_category = match excess.category {
-            HoldCategory::EmptySource | HoldCategory::AllUsersGone | HoldCategory::UserDeactivations => {
+            HoldCategory::EmptySource
+            | HoldCategory::AllUsersGone
+            | HoldCategory::UserDeactivations => {
                 run_change::Column::Action.eq(ChangeAction::Deactivate.as_str())
             }
             HoldCategory::EmailChanges => run_change::Column::MovesAddress.eq(true),
         };
-        let message = format!("{} of {} would change; the limit is {}.", excess.count, excess.out_of, excess.limit);
-        let outcome = Reworded { outcome: ChangeOutcome::Held, code: ChangeReasonCode::LimitExceeded, message };
-        reword(tx, lease, Condition::all().add(of_category), &outcome, Some(excess.category)).await
+        let message = format!(
+            "{} of {} would change; the limit is {}.",
+            excess.count, excess.out_of, excess.limit
+        );
+        let outcome = Reworded {
+            outcome: ChangeOutcome::Held,
+            code: ChangeReasonCode::LimitExceeded,
+            message,
+        };
+        reword(
+            tx,
+            lease,
+            Condition::all().add(of_category),
+            &outcome,
+            Some(excess.category),
+        )
+        .await
     }
 
     /// D-19: when every active owner would go, one stays.
@@ -121,14 +168,26 @@ impl Store {
             .all(tx)
             .await
             .map_err(StoreError::of("look for leaving owners"))?;
-        let leaving: Vec<_> = leaving.into_iter().filter_map(|(id, user)| Some((ChangeId(id), UserId(user?)))).collect();
-        let Some(stays) = last_owner(&owners, &leaving) else { return Ok(false) };
+        let leaving: Vec<_> = leaving
+            .into_iter()
+            .filter_map(|(id, user)| Some((ChangeId(id), UserId(user?))))
+            .collect();
+        let Some(stays) = last_owner(&owners, &leaving) else {
+            return Ok(false);
+        };
         let outcome = Reworded {
             outcome: ChangeOutcome::Skipped,
             code: ChangeReasonCode::LastOwnerProtected,
             message: "The organization would have no active owner left.".to_owned(),
         };
-        reword(tx, lease, Condition::all().add(run_change::Column::Id.eq(stays.0)), &outcome, None).await?;
+        reword(
+            tx,
+            lease,
+            Condition::all().add(run_change::Column::Id.eq(stays.0)),
+            &outcome,
+            None,
+        )
+        .await?;
         Ok(true)
     }
 
@@ -143,7 +202,8 @@ impl Store {
         let gives_up = Condition::all()
             .add(run_change::Column::MovesAddress.eq(true))
             .add(run_change::Column::PlatformId.in_subquery(awaited));
-        let rows: Vec<(Uuid, String, Option<Uuid>, Option<Uuid>, String)> = run_change::Entity::of_run(lease.run_id.0)
+        type Row = (Uuid, String, Option<Uuid>, Option<Uuid>, String);
+        let rows: Vec<Row> = run_change::Entity::of_run(lease.run_id.0)
             .select_only()
             .columns([
                 run_change::Column::Id,
@@ -152,7 +212,11 @@ impl Store {
                 run_change::Column::WaitsFor,
                 run_change::Column::Outcome,
             ])
-            .filter(Condition::any().add(run_change::Column::WaitsFor.is_not_null()).add(gives_up))
+            .filter(
+                Condition::any()
+                    .add(run_change::Column::WaitsFor.is_not_null())
+                    .add(gives_up),
+            )
             .order_by_asc(run_change::Column::Sequence)
             .into_tuple()
             .all(tx)
@@ -167,7 +231,9 @@ impl Store {
             .into_iter()
             .map(|(id, action, user, waits_for, outcome)| AddressMove {
                 change: ChangeId(id),
-                user: user.filter(|_| action != ChangeAction::Create.as_str()).map(UserId),
+                user: user
+                    .filter(|_| action != ChangeAction::Create.as_str())
+                    .map(UserId),
                 waits_for: waits_for.map(UserId),
                 fate: fate(&outcome),
             })
@@ -185,11 +251,19 @@ impl Store {
                 Fate::Goes | Fate::Dropped => Reworded {
                     outcome: ChangeOutcome::Skipped,
                     code: ChangeReasonCode::Dependency,
-                    message: "The wanted address belongs to a user who cannot give it up.".to_owned(),
+                    message: "The wanted address belongs to a user who cannot give it up."
+                        .to_owned(),
                 },
             };
             let held = (*fate == Fate::Held).then_some(HoldCategory::EmailChanges);
-            reword(tx, lease, Condition::all().add(run_change::Column::Id.eq(change.0)), &outcome, held).await?;
+            reword(
+                tx,
+                lease,
+                Condition::all().add(run_change::Column::Id.eq(change.0)),
+                &outcome,
+                held,
+            )
+            .await?;
         }
         for (component, changes) in (1_i64..).zip(&order.components) {
             for (place, change) in (1_i64..).zip(changes) {
@@ -206,12 +280,24 @@ impl Store {
     }
 
     /// Opens a hold, carries the open one on, or closes it when nothing is held any more (D-49).
-    async fn carry_hold(&self, tx: &Tx, lease: &Lease, held: &[Excess]) -> Result<Option<(Uuid, String)>, StoreError> {
+    async fn carry_hold(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+        held: &[Excess],
+    ) -> Result<Option<(Uuid, String)>, StoreError> {
         let hash = self.plan_hash(tx, lease, ChangeOutcome::Held).await?;
         let open = self.open_hold_row(tx, lease.integration_id).await?;
         let Some(hash) = hash else {
             if let Some(open) = open {
-                self.close_hold(tx, open.id, lockstep_domain::HoldDecisionKind::Superseded, None, None).await?;
+                self.close_hold(
+                    tx,
+                    open.id,
+                    lockstep_domain::HoldDecisionKind::Superseded,
+                    None,
+                    None,
+                )
+                .await?;
             }
             return Ok(None);
         };
@@ -228,37 +314,61 @@ impl Store {
                     .map_err(StoreError::of("carry a hold on"))?;
                 Ok(Some((open.id, hash)))
             }
-            None => self.open_hold(tx, lease, &hash, categories, Duration::days(HOLD_DAYS)).await.map(|id| Some((id, hash))),
+            None => self
+                .open_hold(tx, lease, &hash, categories, Duration::days(HOLD_DAYS))
+                .await
+                .map(|id| Some((id, hash))),
         }
     }
 
     /// Hashes what a run wants to do with rows of one outcome, sorted by what and with whom. None when there are none.
-    async fn plan_hash(&self, tx: &Tx, lease: &Lease, outcome: ChangeOutcome) -> Result<Option<String>, StoreError> {
+    async fn plan_hash(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+        outcome: ChangeOutcome,
+    ) -> Result<Option<String>, StoreError> {
         let mut hash: Option<ContentHash> = None;
         let mut after: Option<(String, String)> = None;
         loop {
             let beyond = after.as_ref().map(|(object, action)| {
                 let (o, a) = (run_change::Column::ExternalId, run_change::Column::Action);
-                Condition::any().add(o.gt(object.as_str())).add(Condition::all().add(o.eq(object.as_str())).add(a.gt(action.as_str())))
+                Condition::any().add(o.gt(object.as_str())).add(
+                    Condition::all()
+                        .add(o.eq(object.as_str()))
+                        .add(a.gt(action.as_str())),
+                )
             });
-            let rows: Vec<(String, String, Option<sea_orm::JsonValue>)> = run_change::Entity::of_run(lease.run_id.0)
-                .select_only()
-                .columns([run_change::Column::ExternalId, run_change::Column::Action, run_change::Column::After])
-                .filter(run_change::Column::Outcome.eq(outcome.as_str()))
-                .filter(beyond.unwrap_or_else(Condition::all))
-                .order_by_asc(run_change::Column::ExternalId)
-                .order_by_asc(run_change::Column::Action)
-                .limit(WALK)
-                .into_tuple()
-                .all(tx)
-                .await
-                .map_err(StoreError::of("hash a plan"))?;
-            let Some((object, action, _)) = rows.last() else { break };
+            let rows: Vec<(String, String, Option<sea_orm::JsonValue>)> =
+                run_change::Entity::of_run(lease.run_id.0)
+                    .select_only()
+                    .columns([
+                        run_change::Column::ExternalId,
+                        run_change::Column::Action,
+                        run_change::Column::After,
+                    ])
+                    .filter(run_change::Column::Outcome.eq(outcome.as_str()))
+                    .filter(beyond.unwrap_or_else(Condition::all))
+                    .order_by_asc(run_change::Column::ExternalId)
+                    .order_by_asc(run_change::Column::Action)
+                    .limit(WALK)
+                    .into_tuple()
+                    .all(tx)
+                    .await
+                    .map_err(StoreError::of("hash a plan"))?;
+            let Some((object, action, _)) = rows.last() else {
+                break;
+            };
             after = Some((object.clone(), action.clone()));
             for (object, action, wanted) in rows {
                 let wanted = wanted.map(|wanted| sorted_text(&wanted));
                 let so_far = hash.as_ref().map(ContentHash::as_str);
-                hash = Some(ContentHash::of([so_far, Some(&action), Some(&object), wanted.as_deref()]));
+                hash = Some(ContentHash::of([
+                    so_far,
+                    Some(&action),
+                    Some(&object),
+                    wanted.as_deref(),
+                ]));
             }
         }
         Ok(hash.map(|hash| hash.as_str().to_owned()))
@@ -268,13 +378,14 @@ impl Store {
 /// PostgreSQL's jsonb orders keys its own way, so they are sorted before they are hashed.
 fn sorted_text(json: &sea_orm::JsonValue) -> String {
     match json.as_object() {
-        Some(object) => object.iter().collect::<BTreeMap<_, _>>().into_iter().map(|(key, value)| format!("{key}={value};")).collect(),
+        Some(object) => object
+            .iter()
+            .collect::<BTreeMap<_, _>>()
+            .into_iter()
+            .map(|(key, value)| format!("{key}={value};"))
+            .collect(),
         None => json.to_string(),
     }
-}
-
-fn planned(lease: &Lease) -> sea_orm::Select<run_change::Entity> {
-    run_change::Entity::of_run(lease.run_id.0).filter(run_change::Column::Outcome.eq(ChangeOutcome::Planned.as_str()))
 }
 
 /// Another outcome, and why.
@@ -295,8 +406,14 @@ pub(crate) async fn reword(
     run_change::Entity::update_many()
         .col_expr(run_change::Column::Outcome, to.outcome.as_str().into())
         .col_expr(run_change::Column::ReasonCode, to.code.as_str().into())
-        .col_expr(run_change::Column::ReasonMessage, to.message.as_str().into())
-        .col_expr(run_change::Column::HoldCategory, category.map(HoldCategory::as_str).into())
+        .col_expr(
+            run_change::Column::ReasonMessage,
+            to.message.as_str().into(),
+        )
+        .col_expr(
+            run_change::Column::HoldCategory,
+            category.map(HoldCategory::as_str).into(),
+        )
         .filter(run_change::Column::RunId.eq(lease.run_id.0))
         .filter(run_change::Column::Outcome.eq(ChangeOutcome::Planned.as_str()))
         .filter(which)

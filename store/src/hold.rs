@@ -1,10 +1,15 @@
 //! Holds: changes that wait for an owner.
 
 use chrono::{DateTime, Duration, Utc};
-use lockstep_domain::{Actor, HoldCategory, HoldDecisionKind, HoldId, IntegrationId, OrganizationId, RunId};
+use lockstep_domain::{
+    Actor, HoldCategory, HoldDecisionKind, HoldId, IntegrationId, OrganizationId, RunId,
+};
 use lockstep_entity::hold;
 use lockstep_sync::guard::Excess;
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, JsonValue, QueryFilter as _};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, JsonValue,
+    QueryFilter as _,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -77,7 +82,10 @@ impl Store {
             decided_at: Set(None),
             comment: Set(None),
         };
-        hold::Entity::insert(row).exec_without_returning(tx).await.map_err(StoreError::of("open a hold"))?;
+        hold::Entity::insert(row)
+            .exec_without_returning(tx)
+            .await
+            .map_err(StoreError::of("open a hold"))?;
         Ok(id)
     }
 
@@ -108,7 +116,10 @@ impl Store {
     /// When the database fails.
     pub async fn expire_holds(&self) -> Result<u64, StoreError> {
         let ended = hold::Entity::update_many()
-            .col_expr(hold::Column::Decision, HoldDecisionKind::Expired.as_str().into())
+            .col_expr(
+                hold::Column::Decision,
+                HoldDecisionKind::Expired.as_str().into(),
+            )
             .col_expr(hold::Column::DecidedAt, self.now().into())
             .filter(hold::Column::Decision.is_null())
             .filter(hold::Column::ExpiresAt.lte(self.now()))
@@ -123,7 +134,9 @@ impl Store {
         db: &impl ConnectionTrait,
         integration: IntegrationId,
     ) -> Result<Option<hold::Model>, StoreError> {
-        let row = hold::Entity::of_integration(integration.0).filter(hold::Column::Decision.is_null()).one(db);
+        let row = hold::Entity::of_integration(integration.0)
+            .filter(hold::Column::Decision.is_null())
+            .one(db);
         row.await.map_err(StoreError::of("read a hold"))
     }
 
@@ -131,17 +144,54 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn open_hold_of(&self, integration: IntegrationId) -> Result<Option<Hold>, StoreError> {
-        self.open_hold_row(self.db(), integration).await?.map(read).transpose()
+    pub async fn open_hold_of(
+        &self,
+        integration: IntegrationId,
+    ) -> Result<Option<Hold>, StoreError> {
+        self.open_hold_row(self.db(), integration)
+            .await?
+            .map(read)
+            .transpose()
     }
 
     /// Returns a hold of an organization.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn hold(&self, organization: OrganizationId, id: HoldId) -> Result<Option<Hold>, StoreError> {
-        let row = hold::Entity::in_organization(organization.0).filter(hold::Column::Id.eq(id.0)).one(self.db());
-        row.await.map_err(StoreError::of("read a hold"))?.map(read).transpose()
+    pub async fn hold(
+        &self,
+        organization: OrganizationId,
+        id: HoldId,
+    ) -> Result<Option<Hold>, StoreError> {
+        let row = hold::Entity::in_organization(organization.0)
+            .filter(hold::Column::Id.eq(id.0))
+            .one(self.db());
+        row.await
+            .map_err(StoreError::of("read a hold"))?
+            .map(read)
+            .transpose()
+    }
+}
+
+impl Store {
+    /// Returns holds of an organization by their ids, for a data loader.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn holds_by_id(
+        &self,
+        organization: OrganizationId,
+        ids: &[HoldId],
+    ) -> Result<Vec<Hold>, StoreError> {
+        let ids = ids.iter().map(|id| id.0);
+        let rows = hold::Entity::in_organization(organization.0)
+            .filter(hold::Column::Id.is_in(ids))
+            .all(self.db());
+        rows.await
+            .map_err(StoreError::of("read holds"))?
+            .into_iter()
+            .map(read)
+            .collect()
     }
 }
 

@@ -39,7 +39,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn take_key(&self, tx: &Tx, owner: &KeyOwner, input: &ContentHash) -> Result<Seen, StoreError> {
+    pub async fn take_key(
+        &self,
+        tx: &Tx,
+        owner: &KeyOwner,
+        input: &ContentHash,
+    ) -> Result<Seen, StoreError> {
         let operation = "take an idempotency key";
         use idempotency_key::Column;
         idempotency_key::Entity::delete_many()
@@ -63,8 +68,15 @@ impl Store {
         if taken > 0 {
             return Ok(Seen::New);
         }
-        let id = (owner.organization.0, owner.principal.clone(), owner.key.clone());
-        let row = idempotency_key::Entity::find_by_id(id).one(tx).await.map_err(StoreError::of(operation))?;
+        let id = (
+            owner.organization.0,
+            owner.principal.clone(),
+            owner.key.clone(),
+        );
+        let row = idempotency_key::Entity::find_by_id(id)
+            .one(tx)
+            .await
+            .map_err(StoreError::of(operation))?;
         let row = found(row, operation)?;
         Ok(match row.outcome {
             _ if row.input_hash != input.as_str() => Seen::OtherInput,
@@ -77,7 +89,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn save_outcome(&self, tx: &Tx, owner: &KeyOwner, outcome: JsonValue) -> Result<(), StoreError> {
+    pub async fn save_outcome(
+        &self,
+        tx: &Tx,
+        owner: &KeyOwner,
+        outcome: JsonValue,
+    ) -> Result<(), StoreError> {
         use idempotency_key::Column;
         idempotency_key::Entity::update_many()
             .col_expr(Column::Outcome, outcome.into())

@@ -8,7 +8,10 @@ use chrono::Duration;
 use lockstep_domain::{IntegrationId, OrganizationId, RunId, RunPhase, RunState};
 use lockstep_entity::run;
 use sea_orm::sea_query::{CaseStatement, Expr};
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, UpdateMany};
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, UpdateMany,
+};
 
 use crate::run::Run;
 use crate::{Store, StoreError, Tx};
@@ -56,14 +59,27 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn claim_run(&self, id: RunId, owner: &str, duration: Duration) -> Result<Option<(Run, Lease)>, StoreError> {
+    pub async fn claim_run(
+        &self,
+        id: RunId,
+        owner: &str,
+        duration: Duration,
+    ) -> Result<Option<(Run, Lease)>, StoreError> {
         let now = self.lease_now().await?;
         let waits = Condition::all()
             .add(run::Column::State.eq(RunState::Queued.as_str()))
-            .add(Condition::any().add(run::Column::NotBefore.is_null()).add(run::Column::NotBefore.lte(now)));
+            .add(
+                Condition::any()
+                    .add(run::Column::NotBefore.is_null())
+                    .add(run::Column::NotBefore.lte(now)),
+            );
         let abandoned = Condition::all()
             .add(run::Column::State.eq(RunState::Running.as_str()))
-            .add(Condition::any().add(run::Column::LeaseUntil.is_null()).add(run::Column::LeaseUntil.lt(now)));
+            .add(
+                Condition::any()
+                    .add(run::Column::LeaseUntil.is_null())
+                    .add(run::Column::LeaseUntil.lt(now)),
+            );
         let started = CaseStatement::new()
             .case(run::Column::StartedAt.is_null(), Expr::val(self.now()))
             .finally(Expr::col(run::Column::StartedAt));
@@ -74,14 +90,19 @@ impl Store {
             .col_expr(run::Column::LeaseOwner, owner.into())
             .col_expr(run::Column::Fence, Expr::col(run::Column::Fence).add(1))
             .col_expr(run::Column::Attempt, Expr::col(run::Column::Attempt).add(1))
-            .col_expr(run::Column::Sequence, Expr::col(run::Column::Sequence).add(1))
+            .col_expr(
+                run::Column::Sequence,
+                Expr::col(run::Column::Sequence).add(1),
+            )
             .col_expr(run::Column::UpdatedAt, self.now().into())
             .filter(run::Column::Id.eq(id.0))
             .filter(Condition::any().add(waits).add(abandoned))
             .exec_with_returning(self.db())
             .await
             .map_err(StoreError::of("claim a run"))?;
-        let Some(row) = rows.into_iter().next() else { return Ok(None) };
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
         let lease = Lease {
             run_id: id,
             integration_id: row.integration_id.into(),
@@ -95,10 +116,17 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn renew_lease(&self, lease: &Lease, duration: Duration) -> Result<Renewed, StoreError> {
+    pub async fn renew_lease(
+        &self,
+        lease: &Lease,
+        duration: Duration,
+    ) -> Result<Renewed, StoreError> {
         let until = self.lease_now().await? + duration;
         let update = run::Entity::update_many().col_expr(run::Column::LeaseUntil, until.into());
-        let rows = held_by(update, lease).exec_with_returning(self.db()).await.map_err(StoreError::of("renew a lease"))?;
+        let rows = held_by(update, lease)
+            .exec_with_returning(self.db())
+            .await
+            .map_err(StoreError::of("renew a lease"))?;
         Ok(match rows.first() {
             None => Renewed::Lost,
             Some(row) if row.cancel_requested_at.is_some() => Renewed::CancelRequested,
@@ -115,7 +143,10 @@ impl Store {
         let update = run::Entity::update_many()
             .col_expr(run::Column::LeaseUntil, none.into())
             .col_expr(run::Column::Attempt, Expr::col(run::Column::Attempt).sub(1));
-        held_by(update, lease).exec(self.db()).await.map_err(StoreError::of("give a run back"))?;
+        held_by(update, lease)
+            .exec(self.db())
+            .await
+            .map_err(StoreError::of("give a run back"))?;
         Ok(())
     }
 
@@ -125,14 +156,20 @@ impl Store {
     /// When the database fails.
     pub async fn runs_to_wake(&self, silent_for: Duration) -> Result<Vec<RunId>, StoreError> {
         let now = self.lease_now().await?;
-        let due = Condition::any().add(run::Column::NotBefore.is_null()).add(run::Column::NotBefore.lte(now));
+        let due = Condition::any()
+            .add(run::Column::NotBefore.is_null())
+            .add(run::Column::NotBefore.lte(now));
         let waits = Condition::all()
             .add(run::Column::State.eq(RunState::Queued.as_str()))
             .add(run::Column::TriggeredAt.lte(self.now() - silent_for))
             .add(due);
         let abandoned = Condition::all()
             .add(run::Column::State.eq(RunState::Running.as_str()))
-            .add(Condition::any().add(run::Column::LeaseUntil.is_null()).add(run::Column::LeaseUntil.lt(now)));
+            .add(
+                Condition::any()
+                    .add(run::Column::LeaseUntil.is_null())
+                    .add(run::Column::LeaseUntil.lt(now)),
+            );
         let ids: Vec<uuid::Uuid> = run::Entity::find()
             .select_only()
             .column(run::Column::Id)
@@ -161,18 +198,36 @@ impl Store {
         events: i64,
         more: impl FnOnce(UpdateMany<run::Entity>) -> UpdateMany<run::Entity>,
     ) -> Result<run::Model, StoreError> {
-        let percent = step.phase.percent(step.processed, step.total).map(i32::from);
+        let percent = step
+            .phase
+            .percent(step.processed, step.total)
+            .map(i32::from);
         let rising = CaseStatement::new()
-            .case(Expr::col(run::Column::Percent).lt(percent.unwrap_or_default()), percent.unwrap_or_default())
+            .case(
+                Expr::col(run::Column::Percent).lt(percent.unwrap_or_default()),
+                percent.unwrap_or_default(),
+            )
             .finally(Expr::col(run::Column::Percent));
         let update = run::Entity::update_many()
             .col_expr(run::Column::Phase, step.phase.as_str().into())
-            .col_expr(run::Column::Processed, crate::column::signed(step.processed).into())
-            .col_expr(run::Column::Total, step.total.map(crate::column::signed).into())
+            .col_expr(
+                run::Column::Processed,
+                crate::column::signed(step.processed).into(),
+            )
+            .col_expr(
+                run::Column::Total,
+                step.total.map(crate::column::signed).into(),
+            )
             .col_expr(run::Column::Percent, rising.into())
-            .col_expr(run::Column::Sequence, Expr::col(run::Column::Sequence).add(events + 1))
+            .col_expr(
+                run::Column::Sequence,
+                Expr::col(run::Column::Sequence).add(events + 1),
+            )
             .col_expr(run::Column::UpdatedAt, self.now().into());
-        let rows = held_by(more(update), lease).exec_with_returning(tx).await.map_err(StoreError::of("report progress"))?;
+        let rows = held_by(more(update), lease)
+            .exec_with_returning(tx)
+            .await
+            .map_err(StoreError::of("report progress"))?;
         rows.into_iter().next().ok_or(StoreError::LeaseLost)
     }
 
@@ -183,7 +238,9 @@ impl Store {
     pub async fn report(&self, lease: &Lease, step: Step) -> Result<Run, StoreError> {
         let tx = self.begin().await?;
         let row = self.advance(&tx, lease, step, 0, |update| update).await?;
-        tx.commit().await.map_err(StoreError::of("report progress"))?;
+        tx.commit()
+            .await
+            .map_err(StoreError::of("report progress"))?;
         Run::read(row)
     }
 }

@@ -5,10 +5,12 @@
 
 mod column;
 mod error;
+mod outcome;
 mod store;
 
 pub mod apply;
 pub mod change;
+pub mod confirmation;
 pub mod connection_test;
 pub mod credential;
 pub mod dirty;
@@ -22,7 +24,9 @@ pub mod mirror;
 pub mod neighbourhood;
 pub mod organization;
 pub mod page;
+pub mod pause;
 pub mod plan;
+pub mod rules;
 pub mod run;
 pub mod schedule;
 pub mod user;

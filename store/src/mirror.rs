@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_domain::{DirectoryPatch, DirectoryUser, ExternalId, IntegrationId, Presence, ReadMode, RunPhase};
-use lockstep_entity::{directory_user, integration, read_seen, run, run_change};
-use sea_orm::sea_query::{Expr, OnConflict, Query};
+use lockstep_domain::{
+    DirectoryPatch, DirectoryUser, ExternalId, IntegrationId, Presence, ReadMode, RunPhase,
+};
+use lockstep_entity::{directory_user, dirty_key, integration, read_seen, run, run_change};
+use sea_orm::sea_query::{OnConflict, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
 use crate::column::{parse, rows_per_statement, signed};
@@ -21,8 +23,6 @@ use crate::{Lease, Store, StoreError, Tx};
 pub struct PageOutcome {
     /// Accounts that were new or different.
     pub changed: u64,
-    /// Accounts that were as known.
-    pub unchanged: u64,
 }
 
 impl Store {
@@ -32,7 +32,11 @@ impl Store {
     /// When the database fails or the lease is lost.
     pub async fn begin_read(&self, lease: &Lease, mode: ReadMode) -> Result<Run, StoreError> {
         let tx = self.begin().await?;
-        let step = Step { phase: RunPhase::ReadingUsers, processed: 0, total: None };
+        let step = Step {
+            phase: RunPhase::ReadingUsers,
+            processed: 0,
+            total: None,
+        };
         let row = self
             .advance(&tx, lease, step, 0, |update| {
                 update
@@ -67,11 +71,13 @@ impl Store {
     ) -> Result<(Run, PageOutcome), StoreError> {
         let tx = self.begin().await?;
         let row = self.advance(&tx, lease, step, 0, |update| update).await?;
-        let ids: BTreeSet<ExternalId> = page.iter().map(|patch| patch.external_id.clone()).collect();
+        let ids: BTreeSet<ExternalId> =
+            page.iter().map(|patch| patch.external_id.clone()).collect();
         let known = accounts(&tx, lease.integration_id, ids.iter()).await?;
         let changed = lay_over(&known, page);
-        let outcome =
-            PageOutcome { changed: changed.len() as u64, unchanged: (ids.len() - changed.len().min(ids.len())) as u64 };
+        let outcome = PageOutcome {
+            changed: changed.len() as u64,
+        };
         self.save_changed(&tx, lease, &known, changed).await?;
         if let Some(attempt) = seen_in_attempt {
             mark_seen(&tx, lease, attempt, &ids).await?;
@@ -88,8 +94,18 @@ impl Store {
         changed: BTreeMap<ExternalId, DirectoryUser>,
     ) -> Result<(), StoreError> {
         let mut dirty: BTreeSet<String> = changed.keys().map(|id| id.0.clone()).collect();
-        dirty.extend(sharers(tx, lease.integration_id, &touched_addresses(known, &changed)).await?);
-        let rows: Vec<_> = changed.into_values().map(|account| write_account(lease.integration_id, account)).collect();
+        dirty.extend(
+            sharers(
+                tx,
+                lease.integration_id,
+                &touched_addresses(known, &changed),
+            )
+            .await?,
+        );
+        let rows: Vec<_> = changed
+            .into_values()
+            .map(|account| write_account(lease.integration_id, account))
+            .collect();
         for chunk in rows.chunks(rows_per_statement(16)) {
             let everything = [
                 directory_user::Column::DisplayName,
@@ -107,9 +123,16 @@ impl Store {
                 directory_user::Column::Presence,
                 directory_user::Column::ContentHash,
             ];
-            let key = [directory_user::Column::IntegrationId, directory_user::Column::ExternalId];
+            let key = [
+                directory_user::Column::IntegrationId,
+                directory_user::Column::ExternalId,
+            ];
             directory_user::Entity::insert_many(chunk.iter().cloned())
-                .on_conflict(OnConflict::columns(key).update_columns(everything).to_owned())
+                .on_conflict(
+                    OnConflict::columns(key)
+                        .update_columns(everything)
+                        .to_owned(),
+                )
                 .exec_without_returning(tx)
                 .await
                 .map_err(StoreError::of("save accounts"))?;
@@ -123,7 +146,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails or the lease is lost.
-    pub async fn mark_missing(&self, lease: &Lease, step: Step, attempt: i32) -> Result<u64, StoreError> {
+    pub async fn mark_missing(
+        &self,
+        lease: &Lease,
+        step: Step,
+        attempt: i32,
+    ) -> Result<u64, StoreError> {
         let operation = "mark who is missing";
         let tx = self.begin().await?;
         self.advance(&tx, lease, step, 0, |update| update).await?;
@@ -137,9 +165,13 @@ impl Store {
             .add(directory_user::Column::IntegrationId.eq(lease.integration_id.0))
             .add(directory_user::Column::Presence.eq(Presence::Present.as_str()))
             .add(directory_user::Column::ExternalId.not_in_subquery(seen));
-        self.mark_dirty_where(&tx, lease.integration_id, missing.clone()).await?;
+        self.mark_dirty_where(&tx, lease.integration_id, missing.clone())
+            .await?;
         let marked = directory_user::Entity::update_many()
-            .col_expr(directory_user::Column::Presence, Presence::Missing.as_str().into())
+            .col_expr(
+                directory_user::Column::Presence,
+                Presence::Missing.as_str().into(),
+            )
             .filter(missing)
             .exec(&tx)
             .await
@@ -156,18 +188,30 @@ impl Store {
     pub async fn end_read(&self, lease: &Lease, end: &ReadEnd) -> Result<Run, StoreError> {
         let operation = "end a read";
         let tx = self.begin().await?;
-        let step = Step { phase: RunPhase::Planning, processed: 0, total: None };
+        let step = Step {
+            phase: RunPhase::Planning,
+            processed: 0,
+            total: None,
+        };
         let missed = end.missed_by_delta.map(signed);
+        let unchanged = if end.mode == ReadMode::Full {
+            self.count_settled(&tx, lease.integration_id).await?
+        } else {
+            0
+        };
         let row = self
             .advance(&tx, lease, step, 0, |update| {
                 update
                     .col_expr(run::Column::MissedByDelta, missed.into())
                     .col_expr(run::Column::ReadMode, end.mode.as_str().into())
-                    .col_expr(run::Column::Unchanged, Expr::col(run::Column::Unchanged).add(signed(end.unchanged)))
+                    .col_expr(run::Column::Unchanged, signed(unchanged).into())
             })
             .await?;
         let mut update = integration::Entity::update_many()
-            .col_expr(integration::Column::UsersDeltaLink, end.delta_link.clone().into())
+            .col_expr(
+                integration::Column::UsersDeltaLink,
+                end.delta_link.clone().into(),
+            )
             .col_expr(integration::Column::UsersSelect, end.select.clone().into());
         if end.mode == ReadMode::Full {
             update = update.col_expr(integration::Column::LastFullReadAt, self.now().into());
@@ -181,8 +225,29 @@ impl Store {
         Run::read(row)
     }
 
+    /// Number of accounts that the directory lists and nobody has to look at. Counted from what is stored, so that a
+    /// read that was begun again after a crash counts the same.
+    async fn count_settled(&self, tx: &Tx, integration: IntegrationId) -> Result<u64, StoreError> {
+        let dirty = Query::select()
+            .column(dirty_key::Column::Key)
+            .from(dirty_key::Entity)
+            .and_where(dirty_key::Column::IntegrationId.eq(integration.0))
+            .and_where(dirty_key::Column::Kind.eq(USER))
+            .to_owned();
+        directory_user::Entity::of_integration(integration.0)
+            .filter(directory_user::Column::Presence.eq(Presence::Present.as_str()))
+            .filter(directory_user::Column::ExternalId.not_in_subquery(dirty))
+            .count(tx)
+            .await
+            .map_err(StoreError::of("count accounts"))
+    }
+
     /// Number of accounts that the directory lists.
-    pub(crate) async fn count_accounts(&self, tx: &Tx, integration: IntegrationId) -> Result<u64, StoreError> {
+    pub(crate) async fn count_accounts(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+    ) -> Result<u64, StoreError> {
         directory_user::Entity::of_integration(integration.0)
             .filter(directory_user::Column::Presence.eq(Presence::Present.as_str()))
             .count(tx)
@@ -207,15 +272,26 @@ impl Store {
             .order_by_asc(directory_user::Column::ExternalId)
             .limit(limit)
             .all(self.db());
-        rows.await.map_err(StoreError::of("read accounts"))?.into_iter().map(read_account).collect()
+        rows.await
+            .map_err(StoreError::of("read accounts"))?
+            .into_iter()
+            .map(read_account)
+            .collect()
     }
 
     /// Reads accounts of the mirror by their ids.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn accounts(&self, integration: IntegrationId, ids: &[ExternalId]) -> Result<Vec<DirectoryUser>, StoreError> {
-        Ok(accounts(self.db(), integration, ids.iter()).await?.into_values().collect())
+    pub async fn accounts(
+        &self,
+        integration: IntegrationId,
+        ids: &[ExternalId],
+    ) -> Result<Vec<DirectoryUser>, StoreError> {
+        Ok(accounts(self.db(), integration, ids.iter())
+            .await?
+            .into_values()
+            .collect())
     }
 }
 
@@ -228,8 +304,6 @@ pub struct ReadEnd {
     pub delta_link: Option<String>,
     /// Fingerprint of the attributes that the link tracks.
     pub select: String,
-    /// Accounts that were as known.
-    pub unchanged: u64,
     /// Changes that a complete read found and the reads before had missed.
     pub missed_by_delta: Option<u64>,
 }
@@ -242,7 +316,9 @@ fn lay_over(
     let mut latest: BTreeMap<ExternalId, DirectoryUser> = BTreeMap::new();
     for patch in page {
         // The same account may come twice in one page: the later word counts.
-        let before = latest.remove(&patch.external_id).or_else(|| known.get(&patch.external_id).cloned());
+        let before = latest
+            .remove(&patch.external_id)
+            .or_else(|| known.get(&patch.external_id).cloned());
         if let Some(account) = patch.over(before) {
             latest.insert(account.external_id.clone(), account);
         }
@@ -256,16 +332,28 @@ fn touched_addresses(
     known: &BTreeMap<ExternalId, DirectoryUser>,
     changed: &BTreeMap<ExternalId, DirectoryUser>,
 ) -> BTreeSet<String> {
-    let keys = |account: &DirectoryUser| [account.mail_key(), account.upn_key()].into_iter().flatten().collect::<BTreeSet<_>>();
+    let keys = |account: &DirectoryUser| {
+        [account.mail_key(), account.upn_key()]
+            .into_iter()
+            .flatten()
+            .collect::<BTreeSet<_>>()
+    };
     let mut touched = BTreeSet::new();
     for (id, account) in changed {
         touched.extend(keys(account));
         touched.extend(known.get(id).map(keys).unwrap_or_default());
     }
-    touched.into_iter().map(|key| key.as_str().to_owned()).collect()
+    touched
+        .into_iter()
+        .map(|key| key.as_str().to_owned())
+        .collect()
 }
 
-async fn sharers(tx: &Tx, integration: IntegrationId, addresses: &BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+async fn sharers(
+    tx: &Tx,
+    integration: IntegrationId,
+    addresses: &BTreeSet<String>,
+) -> Result<Vec<String>, StoreError> {
     let addresses: Vec<&String> = addresses.iter().collect();
     let mut found = Vec::new();
     for chunk in addresses.chunks(rows_per_statement(2)) {
@@ -286,7 +374,12 @@ async fn sharers(tx: &Tx, integration: IntegrationId, addresses: &BTreeSet<Strin
     Ok(found)
 }
 
-async fn mark_seen(tx: &Tx, lease: &Lease, attempt: i32, ids: &BTreeSet<ExternalId>) -> Result<(), StoreError> {
+async fn mark_seen(
+    tx: &Tx,
+    lease: &Lease,
+    attempt: i32,
+    ids: &BTreeSet<ExternalId>,
+) -> Result<(), StoreError> {
     let rows: Vec<_> = ids
         .iter()
         .map(|id| read_seen::ActiveModel {
@@ -352,7 +445,10 @@ pub(crate) fn read_account(row: directory_user::Model) -> Result<DirectoryUser, 
     })
 }
 
-fn write_account(integration: IntegrationId, account: DirectoryUser) -> directory_user::ActiveModel {
+fn write_account(
+    integration: IntegrationId,
+    account: DirectoryUser,
+) -> directory_user::ActiveModel {
     let key = |key: Option<lockstep_domain::AddressKey>| key.map(|key| key.as_str().to_owned());
     directory_user::ActiveModel {
         integration_id: Set(integration.0),

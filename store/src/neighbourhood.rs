@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_domain::{DirectoryUser, ExternalId, IntegrationId, OrganizationId, PlatformUser, UserLink};
+use lockstep_domain::{
+    DirectoryUser, ExternalId, IntegrationId, OrganizationId, PlatformUser, UserLink,
+};
 use lockstep_entity::{directory_user, platform_user, user_link};
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
 
@@ -39,13 +41,19 @@ impl Store {
         let mut links = self.links_of_accounts(integration, found.keys()).await?;
         let mut users = self.users_of(organization, &links).await?;
         let holders = self.users_holding(organization, &addresses).await?;
-        let unknown: Vec<_> = holders.iter().map(|user| user.id.0).filter(|id| !links.contains_key(id)).collect();
+        let unknown: Vec<_> = holders
+            .iter()
+            .map(|user| user.id.0)
+            .filter(|id| !links.contains_key(id))
+            .collect();
         links.extend(self.links_of_users(&unknown).await?);
         users.extend(holders.into_iter().map(|user| (user.id.0, user)));
         // Whether a holder gives its address up is told by the account behind it.
         let behind: Vec<&ExternalId> = links
             .values()
-            .filter(|link| link.integration_id == integration && !found.contains_key(&link.external_id))
+            .filter(|link| {
+                link.integration_id == integration && !found.contains_key(&link.external_id)
+            })
             .map(|link| &link.external_id)
             .collect();
         let behind = accounts(self.db(), integration, behind.into_iter()).await?;
@@ -68,7 +76,9 @@ impl Store {
             let shares = Condition::any()
                 .add(directory_user::Column::MailKey.is_in(keys()))
                 .add(directory_user::Column::UpnKey.is_in(keys()));
-            let rows = directory_user::Entity::of_integration(integration.0).filter(shares).all(self.db());
+            let rows = directory_user::Entity::of_integration(integration.0)
+                .filter(shares)
+                .all(self.db());
             for row in rows.await.map_err(StoreError::of("read accounts"))? {
                 let account = read_account(row)?;
                 found.insert(account.external_id.clone(), account);
@@ -95,7 +105,10 @@ impl Store {
         Ok(found)
     }
 
-    async fn links_of_users(&self, users: &[uuid::Uuid]) -> Result<BTreeMap<uuid::Uuid, UserLink>, StoreError> {
+    async fn links_of_users(
+        &self,
+        users: &[uuid::Uuid],
+    ) -> Result<BTreeMap<uuid::Uuid, UserLink>, StoreError> {
         let mut found = BTreeMap::new();
         for chunk in users.chunks(rows_per_statement(1)) {
             let rows = user_link::Entity::find()
@@ -137,7 +150,11 @@ impl Store {
 }
 
 fn addresses_of<'a>(accounts: impl Iterator<Item = &'a DirectoryUser>) -> Vec<String> {
-    let keys: BTreeSet<_> =
-        accounts.flat_map(|account| [account.mail_key(), account.upn_key()]).flatten().collect();
-    keys.into_iter().map(|key| key.as_str().to_owned()).collect()
+    let keys: BTreeSet<_> = accounts
+        .flat_map(|account| [account.mail_key(), account.upn_key()])
+        .flatten()
+        .collect();
+    keys.into_iter()
+        .map(|key| key.as_str().to_owned())
+        .collect()
 }

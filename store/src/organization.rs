@@ -47,7 +47,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn create_organization(&self, tx: &Tx, name: &str) -> Result<Organization, StoreError> {
+    pub async fn create_organization(
+        &self,
+        tx: &Tx,
+        name: &str,
+    ) -> Result<Organization, StoreError> {
         let organization = Organization {
             id: OrganizationId(self.fresh_id()),
             name: name.to_owned(),
@@ -71,8 +75,14 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
-        let row = organization::Entity::find_by_id(id.0).one(self.db()).await.map_err(StoreError::of("read an organization"))?;
+    pub async fn organization(
+        &self,
+        id: OrganizationId,
+    ) -> Result<Option<Organization>, StoreError> {
+        let row = organization::Entity::find_by_id(id.0)
+            .one(self.db())
+            .await
+            .map_err(StoreError::of("read an organization"))?;
         Ok(row.map(read))
     }
 
@@ -109,15 +119,25 @@ impl Store {
             changed_at: Set(self.now()),
             changed_by: Set(to_json(by)),
         };
-        let key = [entitlement::Column::OrganizationId, entitlement::Column::Feature];
-        let all = [entitlement::Column::Enabled, entitlement::Column::ChangedAt, entitlement::Column::ChangedBy];
+        let key = [
+            entitlement::Column::OrganizationId,
+            entitlement::Column::Feature,
+        ];
+        let all = [
+            entitlement::Column::Enabled,
+            entitlement::Column::ChangedAt,
+            entitlement::Column::ChangedBy,
+        ];
         entitlement::Entity::insert(row)
             .on_conflict(OnConflict::columns(key).update_columns(all).to_owned())
             .exec_without_returning(tx)
             .await
             .map_err(StoreError::of(operation))?;
         let key = (organization.0, feature.to_owned());
-        let row = entitlement::Entity::find_by_id(key).one(tx).await.map_err(StoreError::of(operation))?;
+        let row = entitlement::Entity::find_by_id(key)
+            .one(tx)
+            .await
+            .map_err(StoreError::of(operation))?;
         read_entitlement(found(row, operation)?)
     }
 
@@ -125,16 +145,27 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn entitlements(&self, organization: OrganizationId) -> Result<Vec<Entitlement>, StoreError> {
+    pub async fn entitlements(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Vec<Entitlement>, StoreError> {
         let rows = entitlement::Entity::in_organization(organization.0).all(self.db());
-        rows.await.map_err(StoreError::of("read add-ons"))?.into_iter().map(read_entitlement).collect()
+        rows.await
+            .map_err(StoreError::of("read add-ons"))?
+            .into_iter()
+            .map(read_entitlement)
+            .collect()
     }
 
     /// Whether an add-on is switched on.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn is_entitled(&self, organization: OrganizationId, feature: &str) -> Result<bool, StoreError> {
+    pub async fn is_entitled(
+        &self,
+        organization: OrganizationId,
+        feature: &str,
+    ) -> Result<bool, StoreError> {
         let rows = self.entitlements(organization).await?;
         Ok(rows.iter().any(|row| row.feature == feature && row.enabled))
     }

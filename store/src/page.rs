@@ -17,7 +17,12 @@ impl<K> PageRequest<K> {
     /// The first `limit` rows.
     #[must_use]
     pub const fn first(limit: u64) -> Self {
-        Self { after: None, before: None, limit, from_end: false }
+        Self {
+            after: None,
+            before: None,
+            limit,
+            from_end: false,
+        }
     }
 }
 
@@ -41,15 +46,35 @@ impl<T> Page<T> {
         rows.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
         if request.from_end {
             rows.reverse();
-            Self { items: rows, has_next: request.before.is_some(), has_previous: more, total }
+            Self {
+                items: rows,
+                has_next: request.before.is_some(),
+                has_previous: more,
+                total,
+            }
         } else {
-            Self { items: rows, has_next: more, has_previous: request.after.is_some(), total }
+            Self {
+                items: rows,
+                has_next: more,
+                has_previous: request.after.is_some(),
+                total,
+            }
         }
     }
 
     /// Turns every row into something else, or fails with the first that cannot be.
     pub(crate) fn try_map<U, E>(self, map: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
-        let Self { items, has_next, has_previous, total } = self;
-        Ok(Page { items: items.into_iter().map(map).collect::<Result<_, _>>()?, has_next, has_previous, total })
+        let Self {
+            items,
+            has_next,
+            has_previous,
+            total,
+        } = self;
+        Ok(Page {
+            items: items.into_iter().map(map).collect::<Result<_, _>>()?,
+            has_next,
+            has_previous,
+            total,
+        })
     }
 }

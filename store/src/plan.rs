@@ -4,7 +4,9 @@ use lockstep_domain::{ChangeOutcome, ObjectKind, RunPhase, RunStage};
 use lockstep_entity::{run, run_change};
 use lockstep_sync::inbound::users::PlannedChange;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, EntityTrait as _, ExprTrait as _};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, ExprTrait as _, QueryFilter as _,
+};
 use uuid::Uuid;
 
 use crate::column::{rows_per_statement, signed, to_json};
@@ -40,29 +42,52 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails or the lease is lost.
-    pub async fn save_plan(&self, lease: &Lease, step: Step, chunk: PlannedChunk) -> Result<Run, StoreError> {
+    pub async fn save_plan(
+        &self,
+        lease: &Lease,
+        step: Step,
+        chunk: PlannedChunk,
+    ) -> Result<Run, StoreError> {
         let tx = self.begin().await?;
         let rows = signed(chunk.changes.len() as u64);
         let row = self
             .advance(&tx, lease, step, rows, |update| {
                 update
-                    .col_expr(run::Column::ChangeCount, Expr::col(run::Column::ChangeCount).add(rows))
-                    .col_expr(run::Column::Unchanged, Expr::col(run::Column::Unchanged).add(signed(chunk.unchanged)))
-                    .col_expr(run::Column::Incomplete, Expr::col(run::Column::Incomplete).add(signed(chunk.incomplete)))
+                    .col_expr(
+                        run::Column::ChangeCount,
+                        Expr::col(run::Column::ChangeCount).add(rows),
+                    )
+                    .col_expr(
+                        run::Column::Unchanged,
+                        Expr::col(run::Column::Unchanged).add(signed(chunk.unchanged)),
+                    )
+                    .col_expr(
+                        run::Column::Incomplete,
+                        Expr::col(run::Column::Incomplete).add(signed(chunk.incomplete)),
+                    )
             })
             .await?;
         self.insert_changes(&tx, &row, chunk.changes).await?;
-        self.clear_dirty(&tx, lease.integration_id, &chunk.settled).await?;
+        self.clear_dirty(&tx, lease.integration_id, &chunk.settled)
+            .await?;
         tx.commit().await.map_err(StoreError::of("save a plan"))?;
         Run::read(row)
     }
 
-    async fn insert_changes(&self, tx: &Tx, row: &run::Model, changes: Vec<MarkedChange>) -> Result<(), StoreError> {
+    async fn insert_changes(
+        &self,
+        tx: &Tx,
+        row: &run::Model,
+        changes: Vec<MarkedChange>,
+    ) -> Result<(), StoreError> {
         let count = signed(changes.len() as u64);
         let rows: Vec<_> = (0_i64..)
             .zip(changes)
             .map(|(n, marked)| {
-                let place = Place { sequence: row.change_count - count + n + 1, event: row.sequence - count + n };
+                let place = Place {
+                    sequence: row.change_count - count + n + 1,
+                    event: row.sequence - count + n,
+                };
                 self.write_change(row, &place, marked)
             })
             .collect();
@@ -75,13 +100,25 @@ impl Store {
         Ok(())
     }
 
-    fn write_change(&self, run: &run::Model, place: &Place, marked: MarkedChange) -> run_change::ActiveModel {
+    fn write_change(
+        &self,
+        run: &run::Model,
+        place: &Place,
+        marked: MarkedChange,
+    ) -> run_change::ActiveModel {
         let MarkedChange { change, mark } = marked;
         let moves = change.address_move().is_some();
         // What was decided against is final at once, and told; the rest is told when it is done.
         let skipped = change.skipped.is_some();
-        let outcome = if skipped { ChangeOutcome::Skipped } else { ChangeOutcome::Planned };
-        let platform_id = change.user_id.map(|id| id.0).or_else(|| (!skipped).then(|| self.fresh_id()));
+        let outcome = if skipped {
+            ChangeOutcome::Skipped
+        } else {
+            ChangeOutcome::Planned
+        };
+        let platform_id = change
+            .user_id
+            .map(|id| id.0)
+            .or_else(|| (!skipped).then(|| self.fresh_id()));
         let reason = change.skipped;
         run_change::ActiveModel {
             id: Set(self.fresh_id()),
@@ -126,7 +163,11 @@ impl Store {
         hold: Option<(Uuid, String)>,
         plan_hash: Option<String>,
     ) -> Result<run::Model, StoreError> {
-        let step = Step { phase: RunPhase::Planning, processed: 1, total: Some(1) };
+        let step = Step {
+            phase: RunPhase::Planning,
+            processed: 1,
+            total: Some(1),
+        };
         self.advance(tx, lease, step, events, |update| {
             update
                 .col_expr(run::Column::Stage, RunStage::Apply.as_str().into())
@@ -135,6 +176,12 @@ impl Store {
         })
         .await
     }
+}
+
+/// Looks for the rows of a run that are to be applied.
+pub(crate) fn planned(lease: &Lease) -> sea_orm::Select<run_change::Entity> {
+    run_change::Entity::of_run(lease.run_id.0)
+        .filter(run_change::Column::Outcome.eq(ChangeOutcome::Planned.as_str()))
 }
 
 /// Where an entry stands in the change log, and the number of the event that tells of it.

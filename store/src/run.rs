@@ -2,14 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use lockstep_domain::{
-    Actor, ChangeAction, ChangeOutcome, ChangeReasonCode, HoldId, IntegrationId, ObjectKind, OrganizationId, ReadMode,
-    RunCost, RunError, RunId, RunKind, RunPhase, RunStage, RunState, RunSummary, RunTriggerKind, RunWarning,
+    Actor, ChangeAction, ChangeOutcome, ChangeReasonCode, HoldId, IntegrationId, ObjectKind,
+    OrganizationId, ReadMode, RunCost, RunError, RunId, RunKind, RunPhase, RunStage, RunState,
+    RunSummary, RunTriggerKind, RunWarning,
 };
 use lockstep_entity::{integration, run, run_change};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
 use crate::column::{count, from_json, from_optional_json, parse, parse_optional, to_json};
@@ -128,7 +129,10 @@ impl Run {
             hold_id: row.hold_id.map(HoldId),
             plan_hash: row.plan_hash,
             cancel_requested_at: row.cancel_requested_at,
-            cancel_requested_by: from_optional_json("run.cancel_requested_by", row.cancel_requested_by)?,
+            cancel_requested_by: from_optional_json(
+                "run.cancel_requested_by",
+                row.cancel_requested_by,
+            )?,
             updated_at: row.updated_at,
         })
     }
@@ -195,7 +199,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn request_run(&self, tx: &Tx, integration: &integration::Model, new: &NewRun) -> Result<Requested, StoreError> {
+    pub async fn request_run(
+        &self,
+        tx: &Tx,
+        integration: &integration::Model,
+        new: &NewRun,
+    ) -> Result<Requested, StoreError> {
         if new.kind != RunKind::Preview {
             self.cancel_preview(tx, integration.id.into()).await?;
         }
@@ -204,19 +213,32 @@ impl Store {
             let row = self.new_run(integration, new);
             let id = row.id.clone();
             let conflict = OnConflict::new().do_nothing().to_owned();
-            let insert = run::Entity::insert(row).on_conflict(conflict).exec_without_returning(tx);
+            let insert = run::Entity::insert(row)
+                .on_conflict(conflict)
+                .exec_without_returning(tx);
             if insert.await.map_err(StoreError::of("queue a run"))? > 0 {
-                let row = run::Entity::find_by_id(id.unwrap()).one(tx).await.map_err(StoreError::of("queue a run"))?;
-                return Ok(Requested::Queued(Box::new(Run::read(found(row, "queue a run")?)?)));
+                let row = run::Entity::find_by_id(id.unwrap())
+                    .one(tx)
+                    .await
+                    .map_err(StoreError::of("queue a run"))?;
+                return Ok(Requested::Queued(Box::new(Run::read(found(
+                    row,
+                    "queue a run",
+                )?)?)));
             }
             if let Some(run) = self.active_run(tx, integration.id.into()).await? {
                 return Ok(Requested::Busy(Box::new(run)));
             }
-            if let Some(run) = self.run_of_slot(tx, integration.id.into(), new.slot_at).await? {
+            if let Some(run) = self
+                .run_of_slot(tx, integration.id.into(), new.slot_at)
+                .await?
+            {
                 return Ok(Requested::Busy(Box::new(run)));
             }
         }
-        Err(StoreError::of("queue a run")(sea_orm::DbErr::RecordNotInserted))
+        Err(StoreError::of("queue a run")(
+            sea_orm::DbErr::RecordNotInserted,
+        ))
     }
 
     fn new_run(&self, integration: &integration::Model, new: &NewRun) -> run::ActiveModel {
@@ -282,9 +304,18 @@ impl Store {
             .col_expr(run::Column::Percent, 100.into())
             .col_expr(run::Column::FinishedAt, now.into())
             .col_expr(run::Column::UpdatedAt, now.into())
-            .col_expr(run::Column::LeaseUntil, Option::<DateTime<Utc>>::None.into())
-            .col_expr(run::Column::Fence, sea_orm::sea_query::Expr::col(run::Column::Fence).add(1))
-            .col_expr(run::Column::Sequence, sea_orm::sea_query::Expr::col(run::Column::Sequence).add(1))
+            .col_expr(
+                run::Column::LeaseUntil,
+                Option::<DateTime<Utc>>::None.into(),
+            )
+            .col_expr(
+                run::Column::Fence,
+                sea_orm::sea_query::Expr::col(run::Column::Fence).add(1),
+            )
+            .col_expr(
+                run::Column::Sequence,
+                sea_orm::sea_query::Expr::col(run::Column::Sequence).add(1),
+            )
             .filter(which)
             .exec(tx)
             .await
@@ -307,8 +338,9 @@ impl Store {
             .exec(tx)
             .await
             .map_err(StoreError::of("cancel a run"))?;
-        let waiting =
-            Condition::all().add(run::Column::Id.eq(id.0)).add(run::Column::State.eq(RunState::Queued.as_str()));
+        let waiting = Condition::all()
+            .add(run::Column::Id.eq(id.0))
+            .add(run::Column::State.eq(RunState::Queued.as_str()));
         self.end_at_once(tx, waiting).await
     }
 
@@ -321,8 +353,13 @@ impl Store {
         db: &impl sea_orm::ConnectionTrait,
         integration: IntegrationId,
     ) -> Result<Option<Run>, StoreError> {
-        let row = run::Entity::of_integration(integration.0).filter(run::Column::State.is_in(ACTIVE)).one(db);
-        row.await.map_err(StoreError::of("read a run"))?.map(Run::read).transpose()
+        let row = run::Entity::of_integration(integration.0)
+            .filter(run::Column::State.is_in(ACTIVE))
+            .one(db);
+        row.await
+            .map_err(StoreError::of("read a run"))?
+            .map(Run::read)
+            .transpose()
     }
 
     async fn run_of_slot(
@@ -332,27 +369,51 @@ impl Store {
         slot: Option<DateTime<Utc>>,
     ) -> Result<Option<Run>, StoreError> {
         let Some(slot) = slot else { return Ok(None) };
-        let row = run::Entity::of_integration(integration.0).filter(run::Column::SlotAt.eq(slot)).one(tx);
-        row.await.map_err(StoreError::of("read a run"))?.map(Run::read).transpose()
+        let row = run::Entity::of_integration(integration.0)
+            .filter(run::Column::SlotAt.eq(slot))
+            .one(tx);
+        row.await
+            .map_err(StoreError::of("read a run"))?
+            .map(Run::read)
+            .transpose()
     }
 
     /// Returns a run of an organization.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn run(&self, organization: OrganizationId, id: RunId) -> Result<Option<Run>, StoreError> {
-        let row = run::Entity::in_organization(organization.0).filter(run::Column::Id.eq(id.0)).one(self.db());
-        row.await.map_err(StoreError::of("read a run"))?.map(Run::read).transpose()
+    pub async fn run(
+        &self,
+        organization: OrganizationId,
+        id: RunId,
+    ) -> Result<Option<Run>, StoreError> {
+        let row = run::Entity::in_organization(organization.0)
+            .filter(run::Column::Id.eq(id.0))
+            .one(self.db());
+        row.await
+            .map_err(StoreError::of("read a run"))?
+            .map(Run::read)
+            .transpose()
     }
 
     /// Returns runs of an organization by their ids.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn runs_by_id(&self, organization: OrganizationId, ids: &[RunId]) -> Result<Vec<Run>, StoreError> {
+    pub async fn runs_by_id(
+        &self,
+        organization: OrganizationId,
+        ids: &[RunId],
+    ) -> Result<Vec<Run>, StoreError> {
         let ids = ids.iter().map(|id| id.0);
-        let rows = run::Entity::in_organization(organization.0).filter(run::Column::Id.is_in(ids)).all(self.db());
-        rows.await.map_err(StoreError::of("read runs"))?.into_iter().map(Run::read).collect()
+        let rows = run::Entity::in_organization(organization.0)
+            .filter(run::Column::Id.is_in(ids))
+            .all(self.db());
+        rows.await
+            .map_err(StoreError::of("read runs"))?
+            .into_iter()
+            .map(Run::read)
+            .collect()
     }
 
     /// Returns a page of runs, newest first unless asked otherwise.
@@ -366,21 +427,44 @@ impl Store {
         request: &PageRequest<RunKey>,
     ) -> Result<Page<Run>, StoreError> {
         let all = run::Entity::in_organization(organization.0).filter(condition(filter));
-        let total = all.clone().count(self.db()).await.map_err(StoreError::of("count runs"))?;
+        let total = all
+            .clone()
+            .count(self.db())
+            .await
+            .map_err(StoreError::of("count runs"))?;
         let beyond = |key: &RunKey, later: bool| {
             let (at, id) = (run::Column::TriggeredAt, run::Column::Id);
             let tie = Condition::all().add(at.eq(key.0));
             if later {
-                Condition::any().add(at.gt(key.0)).add(tie.add(id.gt(key.1.0)))
+                Condition::any()
+                    .add(at.gt(key.0))
+                    .add(tie.add(id.gt(key.1.0)))
             } else {
-                Condition::any().add(at.lt(key.0)).add(tie.add(id.lt(key.1.0)))
+                Condition::any()
+                    .add(at.lt(key.0))
+                    .add(tie.add(id.lt(key.1.0)))
             }
         };
-        let after = request.after.as_ref().map(|key| beyond(key, filter.ascending));
-        let before = request.before.as_ref().map(|key| beyond(key, !filter.ascending));
-        let order = if filter.ascending == request.from_end { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
+        let after = request
+            .after
+            .as_ref()
+            .map(|key| beyond(key, filter.ascending));
+        let before = request
+            .before
+            .as_ref()
+            .map(|key| beyond(key, !filter.ascending));
+        let order = if filter.ascending == request.from_end {
+            sea_orm::Order::Desc
+        } else {
+            sea_orm::Order::Asc
+        };
         let rows = all
-            .filter([after, before].into_iter().flatten().fold(Condition::all(), Condition::add))
+            .filter(
+                [after, before]
+                    .into_iter()
+                    .flatten()
+                    .fold(Condition::all(), Condition::add),
+            )
             .order_by(run::Column::TriggeredAt, order.clone())
             .order_by(run::Column::Id, order)
             .limit(request.limit + 1)
@@ -394,22 +478,36 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn latest_finished_run(&self, integration: IntegrationId) -> Result<Option<Run>, StoreError> {
+    pub async fn latest_finished_run(
+        &self,
+        integration: IntegrationId,
+    ) -> Result<Option<Run>, StoreError> {
         let row = run::Entity::of_integration(integration.0)
             .filter(run::Column::Kind.eq(RunKind::Sync.as_str()))
             .filter(run::Column::FinishedAt.is_not_null())
             .order_by_desc(run::Column::TriggeredAt)
             .order_by_desc(run::Column::Id)
             .one(self.db());
-        row.await.map_err(StoreError::of("read a run"))?.map(Run::read).transpose()
+        row.await
+            .map_err(StoreError::of("read a run"))?
+            .map(Run::read)
+            .transpose()
     }
 
     /// Counts the change log of a run.
-    pub(crate) async fn summarize(&self, tx: &Tx, row: &run::Model) -> Result<RunSummary, StoreError> {
+    pub(crate) async fn summarize(
+        &self,
+        tx: &Tx,
+        row: &run::Model,
+    ) -> Result<RunSummary, StoreError> {
         let operation = "count the changes of a run";
         let counted: Vec<(String, String, String, i64)> = run_change::Entity::of_run(row.id)
             .select_only()
-            .columns([run_change::Column::ObjectKind, run_change::Column::Action, run_change::Column::Outcome])
+            .columns([
+                run_change::Column::ObjectKind,
+                run_change::Column::Action,
+                run_change::Column::Outcome,
+            ])
             .column_as(run_change::Column::Id.count(), "n")
             .group_by(run_change::Column::ObjectKind)
             .group_by(run_change::Column::Action)
@@ -441,11 +539,27 @@ impl Store {
 fn condition(filter: &RunFilter) -> Condition {
     let texts = |values: Vec<&'static str>| values;
     Condition::all()
-        .add_option(filter.integration.map(|id| run::Column::IntegrationId.eq(id.0)))
-        .add_option(filter.states.as_ref().map(|s| run::Column::State.is_in(texts(s.iter().map(|s| s.as_str()).collect()))))
-        .add_option(filter.kinds.as_ref().map(|k| run::Column::Kind.is_in(texts(k.iter().map(|k| k.as_str()).collect()))))
         .add_option(
-            filter.triggers.as_ref().map(|t| run::Column::TriggerKind.is_in(texts(t.iter().map(|t| t.as_str()).collect()))),
+            filter
+                .integration
+                .map(|id| run::Column::IntegrationId.eq(id.0)),
+        )
+        .add_option(
+            filter
+                .states
+                .as_ref()
+                .map(|s| run::Column::State.is_in(texts(s.iter().map(|s| s.as_str()).collect()))),
+        )
+        .add_option(
+            filter
+                .kinds
+                .as_ref()
+                .map(|k| run::Column::Kind.is_in(texts(k.iter().map(|k| k.as_str()).collect()))),
+        )
+        .add_option(
+            filter.triggers.as_ref().map(|t| {
+                run::Column::TriggerKind.is_in(texts(t.iter().map(|t| t.as_str()).collect()))
+            }),
         )
         .add_option(filter.from.map(|from| run::Column::TriggeredAt.gte(from)))
         .add_option(filter.until.map(|until| run::Column::TriggeredAt.lt(until)))
@@ -453,5 +567,7 @@ fn condition(filter: &RunFilter) -> Condition {
 
 /// A row that was written in the same transaction must be there.
 pub(crate) fn found<T>(row: Option<T>, operation: &'static str) -> Result<T, StoreError> {
-    row.ok_or_else(|| StoreError::of(operation)(sea_orm::DbErr::RecordNotFound(operation.to_owned())))
+    row.ok_or_else(|| {
+        StoreError::of(operation)(sea_orm::DbErr::RecordNotFound(operation.to_owned()))
+    })
 }

@@ -2,7 +2,9 @@
 
 use lockstep_domain::{IntegrationId, IntegrationState, RunId, RunKind, RunTriggerKind};
 use lockstep_entity::integration;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
 use uuid::Uuid;
 
 use crate::integration::Integration;
@@ -37,10 +39,17 @@ impl Store {
         Ok(started)
     }
 
-    async fn start_due_run(&self, organization: Uuid, id: IntegrationId) -> Result<Option<RunId>, StoreError> {
+    async fn start_due_run(
+        &self,
+        organization: Uuid,
+        id: IntegrationId,
+    ) -> Result<Option<RunId>, StoreError> {
         let operation = "start a scheduled run";
         let tx = self.begin().await?;
-        let Some((integration, row)) = self.lock_integration(&tx, organization.into(), id).await? else { return Ok(None) };
+        let Some((integration, row)) = self.lock_integration(&tx, organization.into(), id).await?
+        else {
+            return Ok(None);
+        };
         if integration.next_start_at.is_none_or(|at| at > self.now()) {
             return Ok(None);
         }
@@ -50,12 +59,26 @@ impl Store {
             IntegrationState::Draft | IntegrationState::Inactive => return Ok(None),
         };
         // A slot that was missed runs once; a probe has no slot and is planned anew when it fails again.
-        let next = self.next_start(&integration).filter(|_| integration.state == IntegrationState::Active);
+        let next = self
+            .next_start(&integration)
+            .filter(|_| integration.state == IntegrationState::Active);
         let slot_at = row.next_slot_at;
         self.move_next_start(&tx, &integration, next).await?;
-        let entitled = self.is_entitled(integration.organization_id, INBOUND_SYNC).await?;
-        let new = NewRun { kind: RunKind::Sync, trigger, by: None, full: false, slot_at };
-        let requested = if entitled { Some(self.request_run(&tx, &row, &new).await?) } else { None };
+        let entitled = self
+            .is_entitled(integration.organization_id, INBOUND_SYNC)
+            .await?;
+        let new = NewRun {
+            kind: RunKind::Sync,
+            trigger,
+            by: None,
+            full: false,
+            slot_at,
+        };
+        let requested = if entitled {
+            Some(self.request_run(&tx, &row, &new).await?)
+        } else {
+            None
+        };
         tx.commit().await.map_err(StoreError::of(operation))?;
         Ok(match requested {
             Some(Requested::Queued(run)) => Some(run.id),
@@ -67,11 +90,20 @@ impl Store {
         &self,
         tx: &crate::Tx,
         integration: &Integration,
-        next: Option<(chrono::DateTime<chrono::Utc>, Option<chrono::DateTime<chrono::Utc>>)>,
+        next: Option<(
+            chrono::DateTime<chrono::Utc>,
+            Option<chrono::DateTime<chrono::Utc>>,
+        )>,
     ) -> Result<(), StoreError> {
         integration::Entity::update_many()
-            .col_expr(integration::Column::NextStartAt, next.map(|(start, _)| start).into())
-            .col_expr(integration::Column::NextSlotAt, next.and_then(|(_, slot)| slot).into())
+            .col_expr(
+                integration::Column::NextStartAt,
+                next.map(|(start, _)| start).into(),
+            )
+            .col_expr(
+                integration::Column::NextSlotAt,
+                next.and_then(|(_, slot)| slot).into(),
+            )
             .filter(integration::Column::Id.eq(integration.id.0))
             .exec(tx)
             .await

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use lockstep_domain::{Clock, IdSource, SystemClock, SystemIds};
 use lockstep_migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction,
+    DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -36,7 +36,9 @@ pub struct Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("backend", &self.db.get_database_backend()).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("backend", &self.db.get_database_backend())
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,9 +57,20 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::connect`].
-    pub async fn with(url: &str, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Result<Self, StoreError> {
-        let db = Database::connect(options(url)?).await.map_err(StoreError::Unreachable)?;
-        Ok(Self { db, clock, ids, shared_clock: false })
+    pub async fn with(
+        url: &str,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+    ) -> Result<Self, StoreError> {
+        let db = Database::connect(options(url)?)
+            .await
+            .map_err(StoreError::Unreachable)?;
+        Ok(Self {
+            db,
+            clock,
+            ids,
+            shared_clock: false,
+        })
     }
 
     /// Brings the schema up to date. Two processes at once are safe: one does it, the other waits or finds it done.
@@ -66,14 +79,18 @@ impl Store {
     /// When a migration fails.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let operation = "migrate the schema";
-        if self.is_sqlite() {
-            return Migrator::up(&self.db, None).await.map_err(StoreError::of(operation));
+        // The write lock of SQLite, or the advisory lock of PostgreSQL, lives as long as the transaction: a killed
+        // migration frees it and leaves nothing half done.
+        let tx = self.begin().await?;
+        if !self.is_sqlite() {
+            tx.execute_unprepared("SELECT pg_advisory_xact_lock(7203459113)")
+                .await
+                .map_err(StoreError::of(operation))?;
         }
-        // An advisory lock lives as long as its transaction, so a killed migration frees it.
-        let lock = self.begin().await?;
-        lock.execute_unprepared("SELECT pg_advisory_xact_lock(7203459113)").await.map_err(StoreError::of(operation))?;
-        Migrator::up(&self.db, None).await.map_err(StoreError::of(operation))?;
-        lock.commit().await.map_err(StoreError::of(operation))
+        Migrator::up(&tx, None)
+            .await
+            .map_err(StoreError::of(operation))?;
+        tx.commit().await.map_err(StoreError::of(operation))
     }
 
     /// Whether every migration has been applied.
@@ -81,7 +98,9 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn is_migrated(&self) -> Result<bool, StoreError> {
-        let pending = Migrator::get_pending_migrations(&self.db).await.map_err(StoreError::of("read the schema's version"))?;
+        let pending = Migrator::get_pending_migrations(&self.db)
+            .await
+            .map_err(StoreError::of("read the schema's version"))?;
         Ok(pending.is_empty())
     }
 
@@ -135,7 +154,10 @@ impl Store {
             sqlite_transaction_mode: self.is_sqlite().then_some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        self.db.begin_with_options(options).await.map_err(StoreError::of("begin a transaction"))
+        self.db
+            .begin_with_options(options)
+            .await
+            .map_err(StoreError::of("begin a transaction"))
     }
 
     /// The time that leases are told by: the database's in production, so that machines agree.
@@ -146,32 +168,46 @@ impl Store {
         if !self.shared_clock {
             return Ok(self.now());
         }
-        let statement = Statement::from_string(DbBackend::Postgres, "SELECT clock_timestamp() AS now");
-        let row = self.db.query_one_raw(statement).await.map_err(StoreError::of("read the clock"))?;
-        let row = row.ok_or(DbErr::RecordNotFound("now".into())).map_err(StoreError::of("read the clock"))?;
-        row.try_get("", "now").map_err(StoreError::of("read the clock"))
+        let statement =
+            Statement::from_string(DbBackend::Postgres, "SELECT clock_timestamp() AS now");
+        let row = self
+            .db
+            .query_one_raw(statement)
+            .await
+            .map_err(StoreError::of("read the clock"))?;
+        let row = row
+            .ok_or(DbErr::RecordNotFound("now".into()))
+            .map_err(StoreError::of("read the clock"))?;
+        row.try_get("", "now")
+            .map_err(StoreError::of("read the clock"))
     }
 }
 
 fn options(url: &str) -> Result<ConnectOptions, StoreError> {
-    let (scheme, _) = url.split_once(':').ok_or(StoreError::Url("it has no scheme"))?;
+    let (scheme, _) = url
+        .split_once(':')
+        .ok_or(StoreError::Url("it has no scheme"))?;
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false);
     match scheme {
         "sqlite" => {
-            options.max_connections(SQLITE_CONNECTIONS).map_sqlx_sqlite_opts(|options| {
-                options
-                    .create_if_missing(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Normal)
-                    .busy_timeout(SQLITE_BUSY)
-                    .foreign_keys(true)
-                    // 8 MiB a connection: larger ones did not make a run faster, only the process larger.
-                    .pragma("cache_size", "-8192")
-            });
+            options
+                .max_connections(SQLITE_CONNECTIONS)
+                .map_sqlx_sqlite_opts(|options| {
+                    options
+                        .create_if_missing(true)
+                        .journal_mode(SqliteJournalMode::Wal)
+                        .synchronous(SqliteSynchronous::Normal)
+                        .busy_timeout(SQLITE_BUSY)
+                        .foreign_keys(true)
+                        // 8 MiB a connection: larger ones did not make a run faster, only the process larger.
+                        .pragma("cache_size", "-8192")
+                });
         }
         "postgres" | "postgresql" => {
-            options.max_connections(POSTGRES_CONNECTIONS).acquire_timeout(Duration::from_secs(10));
+            options
+                .max_connections(POSTGRES_CONNECTIONS)
+                .acquire_timeout(Duration::from_secs(10));
         }
         _ => return Err(StoreError::Url("its scheme is neither sqlite nor postgres")),
     }

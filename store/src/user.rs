@@ -1,15 +1,16 @@
 //! Users and their links.
 
 use lockstep_domain::{
-    Address, AddressKey, OrganizationId, PlatformUser, RecordOrigin, Role, UserId, UserLink, UserStatus,
+    Actor, Address, AddressKey, ExternalId, IntegrationId, OrganizationId, PlatformUser,
+    RecordOrigin, Role, RunId, UserId, UserLink, UserStatus,
 };
 use lockstep_entity::{platform_user, user_link};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
-use crate::column::{parse, parse_optional, rows_per_statement};
+use crate::column::{from_optional_json, parse, parse_optional, rows_per_statement};
 use crate::page::{Page, PageRequest};
 use crate::{Store, StoreError, Tx};
 
@@ -46,7 +47,12 @@ impl Store {
     ///
     /// # Errors
     /// When the address is taken ([`StoreError::is_taken`]) or the database fails.
-    pub async fn create_user(&self, tx: &Tx, organization: OrganizationId, new: &NewUser) -> Result<PlatformUser, StoreError> {
+    pub async fn create_user(
+        &self,
+        tx: &Tx,
+        organization: OrganizationId,
+        new: &NewUser,
+    ) -> Result<PlatformUser, StoreError> {
         let now = self.now();
         let user = PlatformUser {
             id: UserId(self.fresh_id()),
@@ -80,7 +86,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn user(&self, organization: OrganizationId, id: UserId) -> Result<Option<PlatformUser>, StoreError> {
+    pub async fn user(
+        &self,
+        organization: OrganizationId,
+        id: UserId,
+    ) -> Result<Option<PlatformUser>, StoreError> {
         Ok(users_by_id(self.db(), organization, &[id.0]).await?.pop())
     }
 
@@ -88,7 +98,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn users_by_id(&self, organization: OrganizationId, ids: &[UserId]) -> Result<Vec<PlatformUser>, StoreError> {
+    pub async fn users_by_id(
+        &self,
+        organization: OrganizationId,
+        ids: &[UserId],
+    ) -> Result<Vec<PlatformUser>, StoreError> {
         let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
         users_by_id(self.db(), organization, &ids).await
     }
@@ -97,7 +111,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn links_by_user(&self, organization: OrganizationId, ids: &[UserId]) -> Result<Vec<LinkRow>, StoreError> {
+    pub async fn links_by_user(
+        &self,
+        organization: OrganizationId,
+        ids: &[UserId],
+    ) -> Result<Vec<LinkRow>, StoreError> {
         let rows = user_link::Entity::in_organization(organization.0)
             .filter(user_link::Column::UserId.is_in(ids.iter().map(|id| id.0)))
             .all(self.db())
@@ -106,7 +124,11 @@ impl Store {
         rows.into_iter()
             .map(|row| {
                 let (tenant_id, linked_at) = (row.tenant_id.clone(), row.linked_at);
-                Ok(LinkRow { link: read_link(row)?, tenant_id, linked_at })
+                Ok(LinkRow {
+                    link: read_link(row)?,
+                    tenant_id,
+                    linked_at,
+                })
             })
             .collect()
     }
@@ -122,11 +144,25 @@ impl Store {
         request: &PageRequest<UserId>,
     ) -> Result<Page<PlatformUser>, StoreError> {
         let all = platform_user::Entity::in_organization(organization.0).filter(condition(filter));
-        let total = all.clone().count(self.db()).await.map_err(StoreError::of("count users"))?;
-        let order = if request.from_end { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
+        let total = all
+            .clone()
+            .count(self.db())
+            .await
+            .map_err(StoreError::of("count users"))?;
+        let order = if request.from_end {
+            sea_orm::Order::Desc
+        } else {
+            sea_orm::Order::Asc
+        };
         let rows = all
-            .filter(Condition::all().add_option(request.after.map(|id| platform_user::Column::Id.gt(id.0))))
-            .filter(Condition::all().add_option(request.before.map(|id| platform_user::Column::Id.lt(id.0))))
+            .filter(
+                Condition::all()
+                    .add_option(request.after.map(|id| platform_user::Column::Id.gt(id.0))),
+            )
+            .filter(
+                Condition::all()
+                    .add_option(request.before.map(|id| platform_user::Column::Id.lt(id.0))),
+            )
             .order_by(platform_user::Column::Id, order)
             .limit(request.limit + 1)
             .all(self.db())
@@ -136,7 +172,11 @@ impl Store {
     }
 
     /// Number of users with a link to an integration who are not deactivated.
-    pub(crate) async fn count_linked_active(&self, tx: &Tx, integration: uuid::Uuid) -> Result<u64, StoreError> {
+    pub(crate) async fn count_linked_active(
+        &self,
+        tx: &Tx,
+        integration: uuid::Uuid,
+    ) -> Result<u64, StoreError> {
         platform_user::Entity::find()
             .filter(platform_user::Column::Id.in_subquery(linked_users(integration)))
             .filter(platform_user::Column::Status.ne(UserStatus::Deactivated.as_str()))
@@ -146,7 +186,11 @@ impl Store {
     }
 
     /// Ids of the owners of an organization who are not deactivated.
-    pub(crate) async fn active_owners(&self, tx: &Tx, organization: OrganizationId) -> Result<Vec<UserId>, StoreError> {
+    pub(crate) async fn active_owners(
+        &self,
+        tx: &Tx,
+        organization: OrganizationId,
+    ) -> Result<Vec<UserId>, StoreError> {
         let ids: Vec<uuid::Uuid> = platform_user::Entity::in_organization(organization.0)
             .select_only()
             .column(platform_user::Column::Id)
@@ -171,6 +215,65 @@ pub struct LinkRow {
     pub linked_at: chrono::DateTime<chrono::Utc>,
 }
 
+/// By whom a user was deactivated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deactivation {
+    /// The user.
+    pub user_id: UserId,
+    /// The person who did it, none when a run did.
+    pub by: Option<Actor>,
+    /// The run that did it, none when a person did.
+    pub run_id: Option<RunId>,
+}
+
+impl Store {
+    /// Returns by whom users were deactivated, for a data loader.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn deactivations_of(
+        &self,
+        organization: OrganizationId,
+        ids: &[UserId],
+    ) -> Result<Vec<Deactivation>, StoreError> {
+        let rows = platform_user::Entity::in_organization(organization.0)
+            .filter(platform_user::Column::Id.is_in(ids.iter().map(|id| id.0)))
+            .filter(platform_user::Column::Status.eq(UserStatus::Deactivated.as_str()))
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read who deactivated users"))?;
+        rows.into_iter()
+            .map(|row| {
+                let by = from_optional_json("platform_user.deactivated_by", row.deactivated_by)?;
+                Ok(Deactivation {
+                    user_id: row.id.into(),
+                    by,
+                    run_id: row.deactivated_by_run.map(RunId),
+                })
+            })
+            .collect()
+    }
+
+    /// Returns the links of accounts of the directory. The caller has looked the integration up in its organization.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn links_by_account(
+        &self,
+        integration: IntegrationId,
+        accounts: &[ExternalId],
+    ) -> Result<Vec<UserLink>, StoreError> {
+        let rows = user_link::Entity::of_integration(integration.0)
+            .filter(user_link::Column::ExternalId.is_in(accounts.iter().map(ExternalId::as_str)))
+            .all(self.db());
+        rows.await
+            .map_err(StoreError::of("read links"))?
+            .into_iter()
+            .map(read_link)
+            .collect()
+    }
+}
+
 fn linked_users(integration: uuid::Uuid) -> sea_orm::sea_query::SelectStatement {
     sea_orm::sea_query::Query::select()
         .column(user_link::Column::UserId)
@@ -181,20 +284,51 @@ fn linked_users(integration: uuid::Uuid) -> sea_orm::sea_query::SelectStatement 
 
 fn condition(filter: &UserFilter) -> Condition {
     use platform_user::Column;
-    let search = filter.search.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(|text| {
-        let pattern = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
-        let like = || sea_orm::sea_query::LikeExpr::new(pattern.clone()).escape('\\');
-        let key = AddressKey::of(text);
-        let address = format!("%{}%", key.as_str().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
-        Condition::any()
-            .add(Column::GivenName.like(like()))
-            .add(Column::FamilyName.like(like()))
-            .add(Column::EmailKey.like(sea_orm::sea_query::LikeExpr::new(address).escape('\\')))
-    });
+    let search = filter
+        .search
+        .as_deref()
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(|text| {
+            let pattern = format!(
+                "%{}%",
+                text.replace('\\', "\\\\")
+                    .replace('%', "\\%")
+                    .replace('_', "\\_")
+            );
+            let like = || sea_orm::sea_query::LikeExpr::new(pattern.clone()).escape('\\');
+            let key = AddressKey::of(text);
+            let address = format!(
+                "%{}%",
+                key.as_str()
+                    .replace('\\', "\\\\")
+                    .replace('%', "\\%")
+                    .replace('_', "\\_")
+            );
+            Condition::any()
+                .add(Column::GivenName.like(like()))
+                .add(Column::FamilyName.like(like()))
+                .add(Column::EmailKey.like(sea_orm::sea_query::LikeExpr::new(address).escape('\\')))
+        });
     let mut all = Condition::all()
-        .add_option(filter.statuses.as_ref().map(|s| Column::Status.is_in(s.iter().map(|s| s.as_str()))))
-        .add_option(filter.roles.as_ref().map(|r| Column::Role.is_in(r.iter().map(|r| r.as_str()))))
-        .add_option(filter.origins.as_ref().map(|o| Column::Origin.is_in(o.iter().map(|o| o.as_str()))));
+        .add_option(
+            filter
+                .statuses
+                .as_ref()
+                .map(|s| Column::Status.is_in(s.iter().map(|s| s.as_str()))),
+        )
+        .add_option(
+            filter
+                .roles
+                .as_ref()
+                .map(|r| Column::Role.is_in(r.iter().map(|r| r.as_str()))),
+        )
+        .add_option(
+            filter
+                .origins
+                .as_ref()
+                .map(|o| Column::Origin.is_in(o.iter().map(|o| o.as_str()))),
+        );
     if let Some(search) = search {
         all = all.add(search);
     }
@@ -232,7 +366,10 @@ pub(crate) fn read_user(row: platform_user::Model) -> Result<PlatformUser, Store
         language_is_own_choice: row.language_is_own_choice,
         status: parse("platform_user.status", &row.status)?,
         ever_active: row.ever_active,
-        deactivation_reason: parse_optional("platform_user.deactivation_reason", row.deactivation_reason.as_deref())?,
+        deactivation_reason: parse_optional(
+            "platform_user.deactivation_reason",
+            row.deactivation_reason.as_deref(),
+        )?,
         deactivated_at: row.deactivated_at,
         role: parse("platform_user.role", &row.role)?,
         origin: parse("platform_user.origin", &row.origin)?,
@@ -242,7 +379,10 @@ pub(crate) fn read_user(row: platform_user::Model) -> Result<PlatformUser, Store
     })
 }
 
-pub(crate) fn write_user(user: &PlatformUser, deactivated_by_run: Option<uuid::Uuid>) -> platform_user::ActiveModel {
+pub(crate) fn write_user(
+    user: &PlatformUser,
+    deactivated_by_run: Option<uuid::Uuid>,
+) -> platform_user::ActiveModel {
     platform_user::ActiveModel {
         id: Set(user.id.0),
         organization_id: Set(user.organization_id.0),
@@ -256,7 +396,9 @@ pub(crate) fn write_user(user: &PlatformUser, deactivated_by_run: Option<uuid::U
         language_is_own_choice: Set(user.language_is_own_choice),
         status: Set(user.status.as_str().into()),
         ever_active: Set(user.ever_active),
-        deactivation_reason: Set(user.deactivation_reason.map(|reason| reason.as_str().into())),
+        deactivation_reason: Set(user
+            .deactivation_reason
+            .map(|reason| reason.as_str().into())),
         deactivated_at: Set(user.deactivated_at),
         deactivated_by: Set(None),
         deactivated_by_run: Set(deactivated_by_run),
@@ -271,7 +413,7 @@ pub(crate) fn write_user(user: &PlatformUser, deactivated_by_run: Option<uuid::U
 pub(crate) fn read_link(row: user_link::Model) -> Result<UserLink, StoreError> {
     Ok(UserLink {
         integration_id: row.integration_id.into(),
-        external_id: lockstep_domain::ExternalId(row.external_id),
+        external_id: ExternalId(row.external_id),
         user_id: row.user_id.into(),
         matched_by: parse("user_link.matched_by", &row.matched_by)?,
     })

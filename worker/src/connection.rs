@@ -40,10 +40,18 @@ impl Provider {
         opener: &Opener,
     ) -> Result<GraphClient, ConnectionError> {
         let client_secret = opener.open(&app.owner(owner.0, owner.1), secret)?;
-        let endpoints = Endpoints::of(cloud(app.cloud)).overridden(self.graph_url.clone(), self.login_url.clone());
-        let credentials =
-            Credentials { tenant: app.tenant_id.clone(), client_id: app.client_id.clone(), client_secret };
-        Ok(GraphClient::new(endpoints, credentials, self.options.clone())?)
+        let endpoints = Endpoints::of(cloud(app.cloud))
+            .overridden(self.graph_url.clone(), self.login_url.clone());
+        let credentials = Credentials {
+            tenant: app.tenant_id.clone(),
+            client_id: app.client_id.clone(),
+            client_secret,
+        };
+        Ok(GraphClient::new(
+            endpoints,
+            credentials,
+            self.options.clone(),
+        )?)
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use lockstep_domain::{
-    Check, CheckKind, CheckStatus, DirectoryUser, ExternalId, InboundRules, PermissionResult, PermissionStatus,
-    SyncFeature, TestId,
+    Check, CheckKind, CheckStatus, DirectoryUser, ExternalId, InboundRules, PermissionResult,
+    PermissionStatus, SyncFeature, TestId,
 };
 use lockstep_graph::{GraphClient, GraphError, Priority, SignInProblem, UserSelect};
 use lockstep_queue::Signal;
@@ -30,7 +30,11 @@ const CHUNK: u64 = 1_000;
 /// The one permission that reading users and their managers needs (E-025, E-030).
 pub const USER_READ: &str = "User.Read.All";
 /// Permissions that include it.
-const INCLUDE_USER_READ: [&str; 3] = ["User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"];
+const INCLUDE_USER_READ: [&str; 3] = [
+    "User.ReadWrite.All",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+];
 /// Days before the expiry from which a test warns.
 const EXPIRES_SOON_DAYS: i64 = 60;
 
@@ -50,13 +54,29 @@ pub async fn work(worker: &Worker, id: TestId) {
 async fn make(worker: &Worker, test: &ConnectionTest) -> Result<(), StoreError> {
     let result = match timeout(worker.timing.test, Testing { worker, test }.run()).await {
         Ok(result) => result?,
-        Err(_) => TestResult { checks: vec![out_of_time(worker.timing.test)], ..TestResult::default() },
+        Err(_) => TestResult {
+            checks: vec![out_of_time(worker.timing.test)],
+            ..TestResult::default()
+        },
     };
     let status = worker.store.finish_test(test, &result).await?;
     info!(test.id = %test.id, integration.id = %test.integration_id, status = %status, "Test has ended");
     let (organization_id, integration_id) = (test.organization_id, test.integration_id);
-    worker.bus.publish(&Signal::Test { organization_id, integration_id, test_id: test.id }).await;
-    worker.bus.publish(&Signal::Integration { organization_id, integration_id }).await;
+    worker
+        .bus
+        .publish(&Signal::Test {
+            organization_id,
+            integration_id,
+            test_id: test.id,
+        })
+        .await;
+    worker
+        .bus
+        .publish(&Signal::Integration {
+            organization_id,
+            integration_id,
+        })
+        .await;
     Ok(())
 }
 
@@ -72,7 +92,10 @@ struct Testing<'a> {
 
 impl Testing<'_> {
     async fn run(&self) -> Result<TestResult, StoreError> {
-        let mut result = TestResult { checks: vec![self.entitlement().await?], ..TestResult::default() };
+        let mut result = TestResult {
+            checks: vec![self.entitlement().await?],
+            ..TestResult::default()
+        };
         if let Some(client) = self.credentials(&mut result).await? {
             self.microsoft(&client, &mut result).await?;
         }
@@ -81,49 +104,103 @@ impl Testing<'_> {
     }
 
     async fn entitlement(&self) -> Result<Check, StoreError> {
-        let entitled = self.worker.store.is_entitled(self.test.organization_id, INBOUND_SYNC).await?;
+        let entitled = self
+            .worker
+            .store
+            .is_entitled(self.test.organization_id, INBOUND_SYNC)
+            .await?;
         Ok(if entitled {
-            Check::new(CheckKind::Entitlement, CheckStatus::Passed, "The add-on is switched on.")
+            Check::new(
+                CheckKind::Entitlement,
+                CheckStatus::Passed,
+                "The add-on is switched on.",
+            )
         } else {
-            Check::new(CheckKind::Entitlement, CheckStatus::Failed, "The add-on is not switched on.")
-                .remedy("Ask your account manager to switch it on.")
+            Check::new(
+                CheckKind::Entitlement,
+                CheckStatus::Failed,
+                "The add-on is not switched on.",
+            )
+            .remedy("Ask your account manager to switch it on.")
         })
     }
 
     /// Checks the credentials without asking anyone, and makes a client of them.
-    async fn credentials(&self, result: &mut TestResult) -> Result<Option<GraphClient>, StoreError> {
-        let saved = self.worker.store.credential(self.test.integration_id).await?;
-        let app = self.test.app.clone().or_else(|| saved.as_ref().map(|saved| saved.app.clone()));
-        let secret = self.test.secret.clone().or_else(|| saved.as_ref().and_then(|saved| saved.secret.clone()));
-        let info = saved.and_then(|saved| saved.secret_info).filter(|_| self.test.secret.is_none());
+    async fn credentials(
+        &self,
+        result: &mut TestResult,
+    ) -> Result<Option<GraphClient>, StoreError> {
+        let saved = self
+            .worker
+            .store
+            .credential(self.test.integration_id)
+            .await?;
+        let app = self
+            .test
+            .app
+            .clone()
+            .or_else(|| saved.as_ref().map(|saved| saved.app.clone()));
+        let secret = self
+            .test
+            .secret
+            .clone()
+            .or_else(|| saved.as_ref().and_then(|saved| saved.secret.clone()));
+        let info = saved
+            .and_then(|saved| saved.secret_info)
+            .filter(|_| self.test.secret.is_none());
         let (Some(app), Some(secret)) = (app, secret) else {
             result.checks.push(
-                Check::new(CheckKind::CredentialFormat, CheckStatus::Failed, "Tenant ID, client ID or client secret is missing.")
-                    .remedy("Enter all three as the set-up guide says."),
+                Check::new(
+                    CheckKind::CredentialFormat,
+                    CheckStatus::Failed,
+                    "Tenant ID, client ID or client secret is missing.",
+                )
+                .remedy("Enter all three as the set-up guide says."),
             );
             return Ok(None);
         };
-        result.checks.push(Check::new(CheckKind::CredentialFormat, CheckStatus::Passed, "Tenant ID, client ID and secret are there."));
-        result.checks.extend(info.and_then(|info| expiry(&info, self.worker.store.now())));
+        result.checks.push(Check::new(
+            CheckKind::CredentialFormat,
+            CheckStatus::Passed,
+            "Tenant ID, client ID and secret are there.",
+        ));
+        result
+            .checks
+            .extend(info.and_then(|info| expiry(&info, self.worker.store.now())));
         let owner = (self.test.organization_id, self.test.integration_id);
-        match patient(&self.worker.provider, self.worker.timing.test).connect(&app, owner, &secret, &self.worker.opener) {
+        match patient(&self.worker.provider, self.worker.timing.test).connect(
+            &app,
+            owner,
+            &secret,
+            &self.worker.opener,
+        ) {
             Ok(client) => Ok(Some(client)),
             Err(error) => {
                 result.checks.push(
-                    Check::new(CheckKind::CredentialFormat, CheckStatus::Failed, format!("The credentials cannot be used: {}.", root(&error)))
-                        .remedy("Enter tenant, client and secret again."),
+                    Check::new(
+                        CheckKind::CredentialFormat,
+                        CheckStatus::Failed,
+                        format!("The credentials cannot be used: {}.", root(&error)),
+                    )
+                    .remedy("Enter tenant, client and secret again."),
                 );
                 Ok(None)
             }
         }
     }
 
-    async fn microsoft(&self, client: &GraphClient, result: &mut TestResult) -> Result<(), StoreError> {
+    async fn microsoft(
+        &self,
+        client: &GraphClient,
+        result: &mut TestResult,
+    ) -> Result<(), StoreError> {
         let started = self.worker.store.now();
         let granted = match client.granted_permissions().await {
             Ok(granted) => granted,
             Err(error) => {
-                result.checks.extend(self.timed(sign_in_checks(&error), started));
+                result
+                    .checks
+                    .extend(self.timed(sign_in_checks(&error), started));
                 return Ok(());
             }
         };
@@ -141,23 +218,50 @@ impl Testing<'_> {
             && self.test.is_saved
         {
             let name = organization.display_name.as_str();
-            self.worker.store.save_tenant(self.test.integration_id, &organization.id, name).await?;
+            self.worker
+                .store
+                .save_tenant(self.test.integration_id, &organization.id, name)
+                .await?;
         }
         Ok(())
     }
 
     async fn read_users(&self, client: &GraphClient, result: &mut TestResult) {
         let started = self.worker.store.now();
-        let users = match client.sample_users(SAMPLE, UserSelect { manager: true }).await {
+        let users = match client
+            .sample_users(SAMPLE, UserSelect { manager: true })
+            .await
+        {
             Ok(users) => users,
-            Err(error) => return result.checks.extend(self.timed(vec![refused(CheckKind::ReadUsers, &error)], started)),
+            Err(error) => {
+                return result
+                    .checks
+                    .extend(self.timed(vec![refused(CheckKind::ReadUsers, &error)], started));
+            }
         };
         let message = format!("{} users were read as a sample.", users.len());
-        result.checks.extend(self.timed(vec![Check::new(CheckKind::ReadUsers, CheckStatus::Passed, message)], started));
-        result.sample_users = users.into_iter().filter_map(|user| patch(user).over(None)).collect();
+        result.checks.extend(self.timed(
+            vec![Check::new(
+                CheckKind::ReadUsers,
+                CheckStatus::Passed,
+                message,
+            )],
+            started,
+        ));
+        result.sample_users = users
+            .into_iter()
+            .filter_map(|user| patch(user).over(None))
+            .collect();
         let started = self.worker.store.now();
-        let check = match client.users_delta_latest(UserSelect { manager: true }).await {
-            Ok(_) => Check::new(CheckKind::ReadManagers, CheckStatus::Passed, "Managers and changes can be read."),
+        let check = match client
+            .users_delta_latest(UserSelect { manager: true })
+            .await
+        {
+            Ok(_) => Check::new(
+                CheckKind::ReadManagers,
+                CheckStatus::Passed,
+                "Managers and changes can be read.",
+            ),
             Err(error) => refused(CheckKind::ReadManagers, &error),
         };
         result.checks.extend(self.timed(vec![check], started));
@@ -166,39 +270,67 @@ impl Testing<'_> {
     fn timed(&self, checks: Vec<Check>, started: DateTime<Utc>) -> Vec<Check> {
         let duration = (self.worker.store.now() - started).num_milliseconds();
         let duration_ms = u64::try_from(duration).unwrap_or_default();
-        checks.into_iter().map(|check| Check { duration_ms, ..check }).collect()
+        checks
+            .into_iter()
+            .map(|check| Check {
+                duration_ms,
+                ..check
+            })
+            .collect()
     }
 
     /// Counts people in scope in the mirror, when the directory was read before.
     async fn scope(&self, result: &mut TestResult) -> Result<(), StoreError> {
-        let integration = self.worker.store.integration(self.test.organization_id, self.test.integration_id).await?;
+        let integration = self
+            .worker
+            .store
+            .integration(self.test.organization_id, self.test.integration_id)
+            .await?;
         if integration.is_none_or(|integration| integration.last_full_read_at.is_none()) {
             let message = "The directory was not read yet; the first run will tell.";
-            result.checks.push(Check::new(CheckKind::Scope, CheckStatus::Skipped, message));
+            result
+                .checks
+                .push(Check::new(CheckKind::Scope, CheckStatus::Skipped, message));
             return Ok(());
         }
         let (mut in_scope, mut problems) = (0, 0);
         let mut after: Option<ExternalId> = None;
         loop {
-            let accounts = self.worker.store.listed_accounts(self.test.integration_id, after.as_ref(), CHUNK).await?;
+            let accounts = self
+                .worker
+                .store
+                .listed_accounts(self.test.integration_id, after.as_ref(), CHUNK)
+                .await?;
             let Some(last) = accounts.last() else { break };
             after = Some(last.external_id.clone());
             let (people, flawed) = judge(&accounts, &self.test.rules);
             in_scope += people;
             problems += flawed;
         }
-        let message = format!("{in_scope} people are in scope, {problems} of them lack something required.");
-        let status = if problems > 0 { CheckStatus::Warning } else { CheckStatus::Passed };
-        result.checks.push(Check::new(CheckKind::Scope, status, message));
+        let message =
+            format!("{in_scope} people are in scope, {problems} of them lack something required.");
+        let status = if problems > 0 {
+            CheckStatus::Warning
+        } else {
+            CheckStatus::Passed
+        };
+        result
+            .checks
+            .push(Check::new(CheckKind::Scope, status, message));
         (result.in_scope, result.problems) = (Some(in_scope), Some(problems));
         Ok(())
     }
 }
 
 fn judge(accounts: &[DirectoryUser], rules: &InboundRules) -> (u64, u64) {
-    let people = accounts.iter().filter(|account| scope(account, rules).is_ok());
+    let people = accounts
+        .iter()
+        .filter(|account| scope(account, rules).is_ok());
     people.fold((0, 0), |(people, flawed), account| {
-        (people + 1, flawed + u64::from(!Desired::of(account, rules).flaws().is_empty()))
+        (
+            people + 1,
+            flawed + u64::from(!Desired::of(account, rules).flaws().is_empty()),
+        )
     })
 }
 
@@ -217,28 +349,57 @@ fn expiry(info: &SecretInfo, now: DateTime<Utc>) -> Option<Check> {
     let renew = "Create a new client secret under Certificates & secrets and enter its Value.";
     Some(if expires_at <= now {
         // Microsoft has the last word: the date was typed in by a person.
-        Check::new(CheckKind::CredentialExpiry, CheckStatus::Warning, format!("By the date entered, the secret expired on {day}.")).remedy(renew)
+        Check::new(
+            CheckKind::CredentialExpiry,
+            CheckStatus::Warning,
+            format!("By the date entered, the secret expired on {day}."),
+        )
+        .remedy(renew)
     } else if expires_at - now <= chrono::Duration::days(EXPIRES_SOON_DAYS) {
-        Check::new(CheckKind::CredentialExpiry, CheckStatus::Warning, format!("The secret expires on {day}.")).remedy(renew)
+        Check::new(
+            CheckKind::CredentialExpiry,
+            CheckStatus::Warning,
+            format!("The secret expires on {day}."),
+        )
+        .remedy(renew)
     } else {
-        Check::new(CheckKind::CredentialExpiry, CheckStatus::Passed, format!("The secret is valid until {day}."))
+        Check::new(
+            CheckKind::CredentialExpiry,
+            CheckStatus::Passed,
+            format!("The secret is valid until {day}."),
+        )
     })
 }
 
 fn signed_in() -> Vec<Check> {
     vec![
-        Check::new(CheckKind::Tenant, CheckStatus::Passed, "The tenant was found."),
-        Check::new(CheckKind::ClientAuthentication, CheckStatus::Passed, "Client ID and secret were accepted."),
+        Check::new(
+            CheckKind::Tenant,
+            CheckStatus::Passed,
+            "The tenant was found.",
+        ),
+        Check::new(
+            CheckKind::ClientAuthentication,
+            CheckStatus::Passed,
+            "Client ID and secret were accepted.",
+        ),
     ]
 }
 
 /// Says whether the tenant or the client is at fault.
 fn sign_in_checks(error: &GraphError) -> Vec<Check> {
     let tenant_is_fine = error.sign_in().is_some_and(|sign_in| {
-        !matches!(sign_in.problem, SignInProblem::TenantNotFound | SignInProblem::Transient)
+        !matches!(
+            sign_in.problem,
+            SignInProblem::TenantNotFound | SignInProblem::Transient
+        )
     });
     if tenant_is_fine {
-        let found = Check::new(CheckKind::Tenant, CheckStatus::Passed, "The tenant was found.");
+        let found = Check::new(
+            CheckKind::Tenant,
+            CheckStatus::Passed,
+            "The tenant was found.",
+        );
         return vec![found, refused(CheckKind::ClientAuthentication, error)];
     }
     vec![refused(CheckKind::Tenant, error)]
@@ -248,7 +409,9 @@ fn refused(kind: CheckKind, error: &GraphError) -> Check {
     let failure = Failure::from(error);
     let (provider_error_code, provider_request_id) = provider(error);
     Check {
-        remediation: failure.remediation.or_else(|| Some("Try again in a few minutes.".to_owned())),
+        remediation: failure
+            .remediation
+            .or_else(|| Some("Try again in a few minutes.".to_owned())),
         provider_error_code,
         provider_request_id,
         ..Check::new(kind, CheckStatus::Failed, failure.message)
@@ -257,33 +420,73 @@ fn refused(kind: CheckKind, error: &GraphError) -> Check {
 
 /// Compares what is needed with what the token grants; the token is for display, reading has the last word.
 fn permissions(granted: Option<&[String]>) -> Vec<PermissionResult> {
-    let result = |name: &str, feature, status, message: String| PermissionResult { name: name.to_owned(), feature, status, message };
+    let result = |name: &str, feature, status, message: String| PermissionResult {
+        name: name.to_owned(),
+        feature,
+        status,
+        message,
+    };
     let Some(granted) = granted else {
         let message = "The token could not be read, so the permission is not known.".to_owned();
-        return vec![result(USER_READ, Some(SyncFeature::Users), PermissionStatus::Unknown, message)];
+        return vec![result(
+            USER_READ,
+            Some(SyncFeature::Users),
+            PermissionStatus::Unknown,
+            message,
+        )];
     };
     let has = |name: &str| granted.iter().any(|granted| granted == name);
     let includes = INCLUDE_USER_READ.into_iter().find(|name| has(name));
     let needed = match includes {
-        _ if has(USER_READ) => result(USER_READ, Some(SyncFeature::Users), PermissionStatus::Granted, "Granted.".to_owned()),
-        Some(name) => result(USER_READ, Some(SyncFeature::Users), PermissionStatus::Granted, format!("Included in {name}.")),
-        None => result(USER_READ, Some(SyncFeature::Users), PermissionStatus::Missing, "Not granted, or without admin consent.".to_owned()),
+        _ if has(USER_READ) => result(
+            USER_READ,
+            Some(SyncFeature::Users),
+            PermissionStatus::Granted,
+            "Granted.".to_owned(),
+        ),
+        Some(name) => result(
+            USER_READ,
+            Some(SyncFeature::Users),
+            PermissionStatus::Granted,
+            format!("Included in {name}."),
+        ),
+        None => result(
+            USER_READ,
+            Some(SyncFeature::Users),
+            PermissionStatus::Missing,
+            "Not granted, or without admin consent.".to_owned(),
+        ),
     };
-    let surplus = granted.iter().filter(|name| name.as_str() != USER_READ).map(|name| {
-        let danger = if name.contains("Write") { " It allows changing the directory." } else { "" };
-        result(name, None, PermissionStatus::NotNeeded, format!("No feature needs it; it may be removed.{danger}"))
-    });
+    let surplus = granted
+        .iter()
+        .filter(|name| name.as_str() != USER_READ)
+        .map(|name| {
+            let danger = if name.contains("Write") {
+                " It allows changing the directory."
+            } else {
+                ""
+            };
+            result(
+                name,
+                None,
+                PermissionStatus::NotNeeded,
+                format!("No feature needs it; it may be removed.{danger}"),
+            )
+        });
     std::iter::once(needed).chain(surplus).collect()
 }
 
 fn permission_check(permissions: &[PermissionResult]) -> Option<Check> {
-    let needed = permissions.iter().find(|permission| permission.name == USER_READ)?;
+    let needed = permissions
+        .iter()
+        .find(|permission| permission.name == USER_READ)?;
     let (status, message) = match needed.status {
         PermissionStatus::Granted => (CheckStatus::Passed, format!("{USER_READ} is granted.")),
         PermissionStatus::Unknown => (CheckStatus::Warning, needed.message.clone()),
-        PermissionStatus::Missing | PermissionStatus::NotNeeded => {
-            (CheckStatus::Failed, format!("{USER_READ} is not granted, or lacks admin consent."))
-        }
+        PermissionStatus::Missing | PermissionStatus::NotNeeded => (
+            CheckStatus::Failed,
+            format!("{USER_READ} is not granted, or lacks admin consent."),
+        ),
     };
     let mut check = Check::new(CheckKind::Permission, status, message);
     check.permission = Some(USER_READ.to_owned());
@@ -296,5 +499,8 @@ fn permission_check(permissions: &[PermissionResult]) -> Option<Check> {
 }
 
 fn root(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+    std::iter::successors(Some(error), |error| error.source())
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }

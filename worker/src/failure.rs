@@ -74,7 +74,9 @@ impl From<StoreError> for Stop {
             error @ StoreError::Corrupt { .. } => Self::Failed(Box::new(Failure::new(
                 RunErrorCode::Internal,
                 error.to_string(),
-                Some("The database was written by another version of the service. Update this one."),
+                Some(
+                    "The database was written by another version of the service. Update this one.",
+                ),
             ))),
             other => Self::Store(other),
         }
@@ -94,7 +96,9 @@ impl From<ConnectionError> for Stop {
             ConnectionError::Seal(error) => Self::Failed(Box::new(Failure::new(
                 RunErrorCode::KeyUnavailable,
                 format!("The stored client secret cannot be opened: {error}."),
-                Some("Give the worker the key that the secret was sealed to (LOCKSTEP_OPEN_KEY), or store the secret again."),
+                Some(
+                    "Give the worker the key that the secret was sealed to (LOCKSTEP_OPEN_KEY), or store the secret again.",
+                ),
             ))),
         }
     }
@@ -107,7 +111,13 @@ impl From<&GraphError> for Failure {
             other => graph_words(other),
         };
         let (provider_code, provider_request_id) = provider(error);
-        Self { code, message: message.to_owned(), remediation: remediation.map(ToOwned::to_owned), provider_code, provider_request_id }
+        Self {
+            code,
+            message: message.to_owned(),
+            remediation: remediation.map(ToOwned::to_owned),
+            provider_code,
+            provider_request_id,
+        }
     }
 }
 
@@ -119,7 +129,9 @@ fn sign_in_words(problem: SignInProblem) -> Words {
         SignInProblem::WrongSecret => (
             RunErrorCode::InvalidClientSecret,
             "Microsoft refused the client secret as wrong.",
-            Some("Enter the Value of the client secret, not its Secret ID. If it is lost, create a new one under Certificates & secrets."),
+            Some(
+                "Enter the Value of the client secret, not its Secret ID. If it is lost, create a new one under Certificates & secrets.",
+            ),
         ),
         SignInProblem::ExpiredSecret => (
             RunErrorCode::CredentialExpired,
@@ -129,12 +141,16 @@ fn sign_in_words(problem: SignInProblem) -> Words {
         SignInProblem::AppNotFound => (
             RunErrorCode::ClientNotFound,
             "There is no app registration with this client ID in the tenant.",
-            Some("Compare the Application (client) ID and the Directory (tenant) ID with the overview page of the app registration."),
+            Some(
+                "Compare the Application (client) ID and the Directory (tenant) ID with the overview page of the app registration.",
+            ),
         ),
         SignInProblem::TenantNotFound => (
             RunErrorCode::TenantNotFound,
             "There is no such tenant.",
-            Some("Compare the Directory (tenant) ID with the overview page of the app registration, and check the cloud."),
+            Some(
+                "Compare the Directory (tenant) ID with the overview page of the app registration, and check the cloud.",
+            ),
         ),
         SignInProblem::ConsentMissing => (
             RunErrorCode::PermissionMissing,
@@ -144,12 +160,16 @@ fn sign_in_words(problem: SignInProblem) -> Words {
         SignInProblem::ConditionalAccess => (
             RunErrorCode::BlockedByPolicy,
             "A policy of the tenant, such as Conditional Access, blocks the app.",
-            Some("Find the attempt in the sign-in log of the tenant (service principal sign-ins) and exclude the app from the policy."),
+            Some(
+                "Find the attempt in the sign-in log of the tenant (service principal sign-ins) and exclude the app from the policy.",
+            ),
         ),
         SignInProblem::OtherConfiguration => (
             RunErrorCode::ClientDisabled,
             "Microsoft refused to sign the app in.",
-            Some("Look the error code up in the sign-in log of the tenant, and compare the app registration with the set-up guide."),
+            Some(
+                "Look the error code up in the sign-in log of the tenant, and compare the app registration with the set-up guide.",
+            ),
         ),
         SignInProblem::Transient => (
             RunErrorCode::ProviderUnavailable,
@@ -164,19 +184,27 @@ fn graph_words(error: &GraphError) -> Words {
         ErrorClass::Permission => (
             RunErrorCode::PermissionMissing,
             "Microsoft Graph does not permit reading the directory: a permission or admin consent is missing.",
-            Some("Add the application permission User.Read.All in the app registration and choose Grant admin consent."),
+            Some(
+                "Add the application permission User.Read.All in the app registration and choose Grant admin consent.",
+            ),
         ),
         ErrorClass::AuthRejected => (
             RunErrorCode::TokenRejected,
             "Microsoft Graph refused a fresh token.",
-            Some("Check that the app registration and its enterprise application are enabled in the tenant."),
+            Some(
+                "Check that the app registration and its enterprise application are enabled in the tenant.",
+            ),
         ),
-        ErrorClass::Throttled => {
-            (RunErrorCode::Throttled, "Microsoft Graph kept asking to slow down until the time for the run was up.", None)
-        }
-        ErrorClass::Unavailable | ErrorClass::Unreachable => {
-            (RunErrorCode::ProviderUnavailable, "Microsoft Graph did not answer, or answered with a server error.", None)
-        }
+        ErrorClass::Throttled => (
+            RunErrorCode::Throttled,
+            "Microsoft Graph kept asking to slow down until the time for the run was up.",
+            None,
+        ),
+        ErrorClass::Unavailable | ErrorClass::Unreachable => (
+            RunErrorCode::ProviderUnavailable,
+            "Microsoft Graph did not answer, or answered with a server error.",
+            None,
+        ),
         ErrorClass::BadResponse | ErrorClass::ForeignLink => (
             RunErrorCode::ProviderBadResponse,
             "Microsoft Graph answered with something that cannot be used, so nothing was concluded from it.",
@@ -192,9 +220,11 @@ fn graph_words(error: &GraphError) -> Words {
             "The tenant, client ID or secret is not usable.",
             Some("Enter the credentials again as the set-up guide says."),
         ),
-        ErrorClass::NotFound | ErrorClass::Refused => {
-            (RunErrorCode::ProviderRejected, "Microsoft Graph refused a request.", Some("Report this together with the request id."))
-        }
+        ErrorClass::NotFound | ErrorClass::Refused => (
+            RunErrorCode::ProviderRejected,
+            "Microsoft Graph refused a request.",
+            Some("Report this together with the request id."),
+        ),
     }
 }
 
@@ -202,9 +232,16 @@ fn graph_words(error: &GraphError) -> Words {
 #[must_use]
 pub fn provider(error: &GraphError) -> (Option<String>, Option<String>) {
     if let Some(sign_in) = error.sign_in() {
-        let code = sign_in.aadsts.map_or_else(|| sign_in.error.clone(), |number| format!("AADSTS{number}"));
+        let code = sign_in
+            .aadsts
+            .map_or_else(|| sign_in.error.clone(), |number| format!("AADSTS{number}"));
         return (Some(code), sign_in.trace_id.clone());
     }
     let answer = error.answer();
-    (answer.map(|answer| answer.code.clone()).filter(|code| !code.is_empty()), answer.and_then(|answer| answer.request_id.clone()))
+    (
+        answer
+            .map(|answer| answer.code.clone())
+            .filter(|code| !code.is_empty()),
+        answer.and_then(|answer| answer.request_id.clone()),
+    )
 }

@@ -23,7 +23,10 @@ const DATABASE_TRIES: u32 = 5;
 
 /// Works on a run, if there is anything to do: a doubled or late wake-up finds nothing to claim.
 pub async fn work(worker: &Worker, id: RunId) {
-    let claimed = worker.store.claim_run(id, &worker.name, span(worker.timing.lease)).await;
+    let claimed = worker
+        .store
+        .claim_run(id, &worker.name, span(worker.timing.lease))
+        .await;
     match claimed {
         Ok(Some((run, lease))) => work_claimed(worker, run, &lease).await,
         Ok(None) => {}
@@ -69,7 +72,11 @@ async fn execute(execution: &mut Execution<'_>) -> Result<(), Stop> {
 async fn watch(worker: &Worker, lease: &Lease) -> Stop {
     loop {
         sleep(worker.timing.renewal).await;
-        match worker.store.renew_lease(lease, span(worker.timing.lease)).await {
+        match worker
+            .store
+            .renew_lease(lease, span(worker.timing.lease))
+            .await
+        {
             Ok(Renewed::Held) => {}
             Ok(Renewed::CancelRequested) => return Stop::Canceled,
             Ok(Renewed::Lost) => return Stop::Lost,
@@ -100,7 +107,11 @@ async fn end(worker: &Worker, execution: &Execution<'_>, lease: &Lease, outcome:
     let end = End {
         error: failure.map(|failure| failure.at(phase, &*clock)),
         canceled,
-        warnings: if canceled { Vec::new() } else { execution.warnings().await },
+        warnings: if canceled {
+            Vec::new()
+        } else {
+            execution.warnings().await
+        },
         cost: execution.cost(),
     };
     match worker.store.finish_run(lease, &end).await {
@@ -115,7 +126,10 @@ async fn end(worker: &Worker, execution: &Execution<'_>, lease: &Lease, outcome:
 }
 
 fn integration_signal(run: &Run) -> lockstep_queue::Signal {
-    lockstep_queue::Signal::Integration { organization_id: run.organization_id, integration_id: run.integration_id }
+    lockstep_queue::Signal::Integration {
+        organization_id: run.organization_id,
+        integration_id: run.integration_id,
+    }
 }
 
 fn log_end(run: &Run) {

@@ -55,7 +55,9 @@ pub struct Worker {
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Worker").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Worker")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -71,7 +73,15 @@ impl Worker {
         name: &str,
         stopping: CancellationToken,
     ) -> Self {
-        Self { store, bus, opener, provider, timing, name: name.into(), stopping }
+        Self {
+            store,
+            bus,
+            opener,
+            provider,
+            timing,
+            name: name.into(),
+            stopping,
+        }
     }
 
     /// The row was written first; this tells whoever listens.

@@ -17,12 +17,26 @@ const MIN_TRIED: u64 = 20;
 /// # Errors
 /// Why the run does not go on.
 pub(super) async fn apply(execution: &mut Execution<'_>) -> Result<(), Stop> {
-    let total = execution.worker.store.count_planned(&execution.lease).await?;
+    let total = execution
+        .worker
+        .store
+        .count_planned(&execution.lease)
+        .await?;
     let mut done = Applied::default();
     loop {
-        let progress = Step { phase: RunPhase::ApplyingUsers, processed: done.total(), total: Some(total.max(done.total())) };
-        let applied = execution.worker.store.apply_next(&execution.lease, progress, CHUNK).await?;
-        let Some((run, chunk)) = applied else { return Ok(()) };
+        let progress = Step {
+            phase: RunPhase::ApplyingUsers,
+            processed: done.total(),
+            total: Some(total.max(done.total())),
+        };
+        let applied = execution
+            .worker
+            .store
+            .apply_next(&execution.lease, progress, CHUNK)
+            .await?;
+        let Some((run, chunk)) = applied else {
+            return Ok(());
+        };
         execution.reached(run).await?;
         done = Applied {
             applied: done.applied + chunk.applied,
@@ -32,7 +46,11 @@ pub(super) async fn apply(execution: &mut Execution<'_>) -> Result<(), Stop> {
         if too_many_failed(done) {
             return Err(Stop::Failed(Box::new(Failure::new(
                 RunErrorCode::TooManyFailures,
-                format!("{} of {} changes failed, so the run was stopped.", done.failed, done.applied + done.failed),
+                format!(
+                    "{} of {} changes failed, so the run was stopped.",
+                    done.failed,
+                    done.applied + done.failed
+                ),
                 Some("Look at the failed entries of the change log."),
             ))));
         }
@@ -51,7 +69,11 @@ mod tests {
 
     #[test]
     fn d47_more_than_two_in_five_of_at_least_twenty_stop_the_run() {
-        let done = |applied, failed| Applied { applied, failed, skipped: 1_000 };
+        let done = |applied, failed| Applied {
+            applied,
+            failed,
+            skipped: 1_000,
+        };
         assert!(!too_many_failed(done(0, 19)));
         assert!(!too_many_failed(done(12, 8)), "forty percent are allowed");
         assert!(too_many_failed(done(11, 9)));

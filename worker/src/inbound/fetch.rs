@@ -26,35 +26,60 @@ const ROUNDS: u32 = 3;
 pub(super) async fn fetch(execution: &mut Execution<'_>, frozen: &Frozen) -> Result<(), Stop> {
     let link = usable_link(&frozen.integration);
     let mode = read_mode(execution, frozen, link.is_some());
-    let run = execution.worker.store.begin_read(&execution.lease, mode).await?;
+    let run = execution
+        .worker
+        .store
+        .begin_read(&execution.lease, mode)
+        .await?;
     execution.reached(run).await?;
-    let mut reading = Reading { execution, frozen, processed: 0, unchanged: 0, changed: 0 };
+    let mut reading = Reading {
+        execution,
+        frozen,
+        processed: 0,
+        changed: 0,
+    };
     let end = match (mode, link) {
         (ReadMode::Delta, Some(link)) => reading.changes_or_everything(&link).await?,
         (ReadMode::Full, Some(link)) => reading.sweep(&link).await?,
         (_, None) => reading.first().await?,
     };
-    let run = execution.worker.store.end_read(&execution.lease, &end).await?;
+    let run = execution
+        .worker
+        .store
+        .end_read(&execution.lease, &end)
+        .await?;
     execution.reached(run).await
 }
 
 /// A link tracks the attributes it was asked with; with others it is of no use.
 fn usable_link(integration: &Integration) -> Option<DeltaLink> {
     let same = integration.users_select.as_deref() == Some(SELECT.fingerprint().as_str());
-    integration.users_delta_link.clone().filter(|_| same).map(DeltaLink::new)
+    integration
+        .users_delta_link
+        .clone()
+        .filter(|_| same)
+        .map(DeltaLink::new)
 }
 
 fn read_mode(execution: &Execution<'_>, frozen: &Frozen, has_link: bool) -> ReadMode {
-    let age = frozen.integration.last_full_read_at.map(|at| execution.worker.store.now() - at);
-    let sweep_due = age.is_none_or(|age| age >= chrono::Duration::days(i64::from(frozen.rules.full_read_every_days)));
-    if !has_link || sweep_due || execution.run.full_requested { ReadMode::Full } else { ReadMode::Delta }
+    let age = frozen
+        .integration
+        .last_full_read_at
+        .map(|at| execution.worker.store.now() - at);
+    let sweep_due = age.is_none_or(|age| {
+        age >= chrono::Duration::days(i64::from(frozen.rules.full_read_every_days))
+    });
+    if !has_link || sweep_due || execution.run.full_requested {
+        ReadMode::Full
+    } else {
+        ReadMode::Delta
+    }
 }
 
 struct Reading<'r, 'w> {
     execution: &'r mut Execution<'w>,
     frozen: &'r Frozen,
     processed: u64,
-    unchanged: u64,
     changed: u64,
 }
 
@@ -74,7 +99,9 @@ impl Reading<'_, '_> {
     }
 
     async fn sweep(&mut self, link: &DeltaLink) -> Result<ReadEnd, Stop> {
-        let Some(next) = self.changes(link).await? else { return self.first().await };
+        let Some(next) = self.changes(link).await? else {
+            return self.first().await;
+        };
         let before = self.changed;
         let missing = self.list().await?;
         let missed = self.changed - before + missing;
@@ -86,7 +113,6 @@ impl Reading<'_, '_> {
             mode,
             delta_link: Some(link.into_string()),
             select: SELECT.fingerprint(),
-            unchanged: self.unchanged,
             missed_by_delta,
         }
     }
@@ -135,7 +161,10 @@ impl Reading<'_, '_> {
                     let attempt = self.execution.run.attempt;
                     let step = self.step();
                     let worker = self.execution.worker;
-                    return Ok(worker.store.mark_missing(&self.execution.lease, step, attempt).await?);
+                    return Ok(worker
+                        .store
+                        .mark_missing(&self.execution.lease, step, attempt)
+                        .await?);
                 }
                 Err(Round::Again) => {}
                 Err(Round::Stop(stop)) => return Err(stop),
@@ -159,14 +188,19 @@ impl Reading<'_, '_> {
         let patches: Vec<DirectoryPatch> = page.items.into_iter().map(patch::patch).collect();
         let step = self.step();
         let store = &self.execution.worker.store;
-        let (run, outcome) = store.save_page(&self.execution.lease, step, patches, attempt).await?;
-        self.unchanged += outcome.unchanged;
+        let (run, outcome) = store
+            .save_page(&self.execution.lease, step, patches, attempt)
+            .await?;
         self.changed += outcome.changed;
         self.execution.reached(run).await
     }
 
     fn step(&self) -> Step {
-        Step { phase: RunPhase::ReadingUsers, processed: self.processed, total: None }
+        Step {
+            phase: RunPhase::ReadingUsers,
+            processed: self.processed,
+            total: None,
+        }
     }
 }
 
@@ -187,11 +221,14 @@ impl From<Stop> for Round {
 }
 
 async fn next(pages: &mut Pages<User>) -> Result<Option<Page<User>>, Round> {
-    pages.next().await.map_err(|error: GraphError| match error.class() {
-        ErrorClass::Resync => Round::Reset,
-        ErrorClass::RestartRound => Round::Again,
-        _ => Round::Stop(error.into()),
-    })
+    pages
+        .next()
+        .await
+        .map_err(|error: GraphError| match error.class() {
+            ErrorClass::Resync => Round::Reset,
+            ErrorClass::RestartRound => Round::Again,
+            _ => Round::Stop(error.into()),
+        })
 }
 
 fn incomplete() -> Stop {

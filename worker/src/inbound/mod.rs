@@ -6,7 +6,9 @@ mod fetch;
 mod patch;
 mod plan;
 
-use lockstep_domain::{ChangeReasonCode, InboundRules, RunCost, RunErrorCode, RunWarning, RunWarningCode};
+use lockstep_domain::{
+    ChangeReasonCode, InboundRules, RunCost, RunErrorCode, RunWarning, RunWarningCode,
+};
 use lockstep_graph::GraphClient;
 use lockstep_store::Lease;
 use lockstep_store::integration::Integration;
@@ -44,7 +46,13 @@ pub(crate) struct Frozen {
 pub async fn execute(execution: &mut Execution<'_>) -> Result<(), Stop> {
     let frozen = execution.freeze().await?;
     if reads(&execution.run) {
-        execution.step(Step { phase: SIGNING_IN, processed: 0, total: None }).await?;
+        execution
+            .step(Step {
+                phase: SIGNING_IN,
+                processed: 0,
+                total: None,
+            })
+            .await?;
         fetch::fetch(execution, &frozen).await?;
         plan::plan(execution, &frozen).await?;
     }
@@ -57,15 +65,34 @@ pub async fn execute(execution: &mut Execution<'_>) -> Result<(), Stop> {
 
 impl<'a> Execution<'a> {
     pub(crate) fn new(worker: &'a Worker, run: Run, lease: Lease) -> Self {
-        Self { worker, run, lease, client: None, notes: Vec::new() }
+        Self {
+            worker,
+            run,
+            lease,
+            client: None,
+            notes: Vec::new(),
+        }
     }
 
     /// Takes the rules and the credentials as they are now; the rules are those of the run's version (fault E11).
     async fn freeze(&mut self) -> Result<Frozen, Stop> {
         let store = &self.worker.store;
-        let gone = || Stop::Failed(Box::new(Failure::new(RunErrorCode::Internal, "The integration is gone.", None)));
-        let integration = store.integration(self.run.organization_id, self.run.integration_id).await?.ok_or_else(gone)?;
-        let rules = store.rules_version(integration.id, self.run.rules_version).await?.ok_or_else(gone)?.rules;
+        let gone = || {
+            Stop::Failed(Box::new(Failure::new(
+                RunErrorCode::Internal,
+                "The integration is gone.",
+                None,
+            )))
+        };
+        let integration = store
+            .integration(self.run.organization_id, self.run.integration_id)
+            .await?
+            .ok_or_else(gone)?;
+        let rules = store
+            .rules_version(integration.id, self.run.rules_version)
+            .await?
+            .ok_or_else(gone)?
+            .rules;
         let missing = || {
             Stop::Failed(Box::new(Failure::new(
                 RunErrorCode::InvalidClientSecret,
@@ -73,19 +100,33 @@ impl<'a> Execution<'a> {
                 Some("Enter the credentials as the set-up guide says."),
             )))
         };
-        let credential = store.credential(integration.id).await?.ok_or_else(missing)?;
+        let credential = store
+            .credential(integration.id)
+            .await?
+            .ok_or_else(missing)?;
         let secret = credential.secret.ok_or_else(missing)?;
         let owner = (integration.organization_id, integration.id);
-        let client = self.worker.provider.connect(&credential.app, owner, &secret, &self.worker.opener)?;
+        let client =
+            self.worker
+                .provider
+                .connect(&credential.app, owner, &secret, &self.worker.opener)?;
         self.client = Some(client.clone());
-        Ok(Frozen { integration, rules, client })
+        Ok(Frozen {
+            integration,
+            rules,
+            client,
+        })
     }
 
     /// Keeps the run as last stored, tells whoever listens, and stops when someone asked for it.
     pub(crate) async fn reached(&mut self, run: Run) -> Result<(), Stop> {
         self.worker.tell(&run).await;
         self.run = run;
-        if self.run.cancel_requested_at.is_some() { Err(Stop::Canceled) } else { Ok(()) }
+        if self.run.cancel_requested_at.is_some() {
+            Err(Stop::Canceled)
+        } else {
+            Ok(())
+        }
     }
 
     async fn step(&mut self, step: Step) -> Result<(), Stop> {
@@ -95,21 +136,40 @@ impl<'a> Execution<'a> {
 
     /// Reads the run again after the database failed, to go on from what was stored.
     pub(crate) async fn reload(&mut self) {
-        if let Ok(Some(run)) = self.worker.store.run(self.run.organization_id, self.run.id).await {
+        if let Ok(Some(run)) = self
+            .worker
+            .store
+            .run(self.run.organization_id, self.run.id)
+            .await
+        {
             self.run = run;
         }
     }
 
     /// What the run cost so far.
     pub(crate) fn cost(&self) -> RunCost {
-        self.client.as_ref().map(|client| cost(client.stats())).unwrap_or_default()
+        self.client
+            .as_ref()
+            .map(|client| cost(client.stats()))
+            .unwrap_or_default()
     }
 
     /// Problems that did not stop the run.
     pub(crate) async fn warnings(&self) -> Vec<RunWarning> {
         let mut warnings = self.notes.clone();
-        let problems = self.worker.store.problems(self.run.id).await.unwrap_or_default();
-        let count = |code| problems.iter().filter(|problem| problem.code == code).map(|problem| problem.count).sum();
+        let problems = self
+            .worker
+            .store
+            .problems(self.run.id)
+            .await
+            .unwrap_or_default();
+        let count = |code| {
+            problems
+                .iter()
+                .filter(|problem| problem.code == code)
+                .map(|problem| problem.count)
+                .sum()
+        };
         let found = [
             (
                 RunWarningCode::LinkedUserIncomplete,
@@ -138,7 +198,11 @@ impl<'a> Execution<'a> {
             ),
         ];
         let found = found.into_iter().filter(|(_, count, _)| *count > 0);
-        warnings.extend(found.map(|(code, count, message)| RunWarning { code, message: message.to_owned(), count }));
+        warnings.extend(found.map(|(code, count, message)| RunWarning {
+            code,
+            message: message.to_owned(),
+            count,
+        }));
         warnings
     }
 }

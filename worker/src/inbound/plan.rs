@@ -19,31 +19,65 @@ const CHUNK: u64 = 500;
 /// Why the run does not go on.
 pub(super) async fn plan(execution: &mut Execution<'_>, frozen: &Frozen) -> Result<(), Stop> {
     let integration = frozen.integration.id;
-    let total = execution.worker.store.count_dirty_users(integration).await?;
+    let total = execution
+        .worker
+        .store
+        .count_dirty_users(integration)
+        .await?;
     let mut processed = 0;
     let mut after: Option<String> = None;
     loop {
-        let keys = execution.worker.store.dirty_users(integration, after.as_deref(), CHUNK).await?;
+        let keys = execution
+            .worker
+            .store
+            .dirty_users(integration, after.as_deref(), CHUNK)
+            .await?;
         let Some(last) = keys.last() else { break };
         after = Some(last.key.clone());
         processed += keys.len() as u64;
         let chunk = decide(execution, frozen, keys).await?;
-        let step = Step { phase: RunPhase::Planning, processed, total: Some(total.max(processed)) };
-        let run = execution.worker.store.save_plan(&execution.lease, step, chunk).await?;
+        let step = Step {
+            phase: RunPhase::Planning,
+            processed,
+            total: Some(total.max(processed)),
+        };
+        let run = execution
+            .worker
+            .store
+            .save_plan(&execution.lease, step, chunk)
+            .await?;
         execution.reached(run).await?;
     }
-    let (run, verdict) = execution.worker.store.guard_plan(&execution.lease, &frozen.rules).await?;
+    let (run, verdict) = execution
+        .worker
+        .store
+        .guard_plan(&execution.lease, &frozen.rules)
+        .await?;
     for excess in &verdict.held {
         tracing::warn!(run.id = %run.id, category = %excess.category, count = excess.count, "Changes are held");
     }
     execution.reached(run).await
 }
 
-async fn decide(execution: &Execution<'_>, frozen: &Frozen, keys: Vec<DirtyKey>) -> Result<PlannedChunk, Stop> {
+async fn decide(
+    execution: &Execution<'_>,
+    frozen: &Frozen,
+    keys: Vec<DirtyKey>,
+) -> Result<PlannedChunk, Stop> {
     let ids: Vec<ExternalId> = keys.iter().map(|key| ExternalId(key.key.clone())).collect();
     let integration = &frozen.integration;
-    let hood = execution.worker.store.neighbourhood(integration.organization_id, integration.id, &ids).await?;
-    let world = Surroundings::new(integration.id, &frozen.rules, hood.accounts, hood.users, hood.links);
+    let hood = execution
+        .worker
+        .store
+        .neighbourhood(integration.organization_id, integration.id, &ids)
+        .await?;
+    let world = Surroundings::new(
+        integration.id,
+        &frozen.rules,
+        hood.accounts,
+        hood.users,
+        hood.links,
+    );
     let decisions = users::plan(&ids, &world, &frozen.rules);
     Ok(chunk(keys, decisions, is_preview(&execution.run)))
 }
@@ -52,12 +86,22 @@ async fn decide(execution: &Execution<'_>, frozen: &Frozen, keys: Vec<DirtyKey>)
 fn chunk(keys: Vec<DirtyKey>, decisions: Vec<Decision>, preview: bool) -> PlannedChunk {
     let mut chunk = PlannedChunk::default();
     for (key, decision) in keys.into_iter().zip(decisions) {
-        let final_ones = decision.changes.iter().all(|change| change.skipped.as_ref().is_some_and(|r| !r.code.is_retried()));
+        let final_ones = decision.changes.iter().all(|change| {
+            change
+                .skipped
+                .as_ref()
+                .is_some_and(|r| !r.code.is_retried())
+        });
         chunk.unchanged += u64::from(decision.changes.is_empty());
         chunk.incomplete += u64::from(decision.incomplete);
         let is_settled = decision.changes.is_empty() || (final_ones && !preview);
         let mark = key.mark;
-        chunk.changes.extend(decision.changes.into_iter().map(|change| MarkedChange { change, mark }));
+        chunk.changes.extend(
+            decision
+                .changes
+                .into_iter()
+                .map(|change| MarkedChange { change, mark }),
+        );
         if is_settled {
             chunk.settled.push(key);
         }

@@ -1,0 +1,89 @@
+//! Rows that are to be applied.
+
+use lockstep_domain::{AddressKey, ChangeAction, ExternalId, LinkMatch, UserFields, UserId};
+use lockstep_entity::run_change;
+use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use uuid::Uuid;
+
+use crate::column::{from_json, from_optional_json, parse, parse_optional};
+use crate::plan::planned;
+use crate::{Lease, StoreError, Tx};
+
+/// A row that is to be applied.
+pub(super) struct Intent {
+    pub(super) id: Uuid,
+    pub(super) action: ChangeAction,
+    pub(super) external_id: ExternalId,
+    pub(super) user_id: UserId,
+    pub(super) before: Option<UserFields>,
+    pub(super) after: UserFields,
+    pub(super) matched_by: Option<LinkMatch>,
+    pub(super) component: bool,
+    pub(super) mark: Option<Uuid>,
+}
+
+impl Intent {
+    pub(super) fn read(row: run_change::Model) -> Result<Self, StoreError> {
+        let id = row.id;
+        let missing = |column| StoreError::Corrupt {
+            column,
+            text: format!("nothing in change {id}"),
+        };
+        Ok(Self {
+            id,
+            action: parse("run_change.action", &row.action)?,
+            external_id: ExternalId(row.external_id),
+            user_id: UserId(
+                row.platform_id
+                    .ok_or_else(|| missing("run_change.platform_id"))?,
+            ),
+            before: from_optional_json("run_change.before", row.before)?,
+            after: from_json(
+                "run_change.after",
+                row.after.ok_or_else(|| missing("run_change.after"))?,
+            )?,
+            matched_by: parse_optional("run_change.matched_by", row.matched_by.as_deref())?,
+            component: row.component.is_some(),
+            mark: row.dirty_mark,
+        })
+    }
+
+    pub(super) fn address(&self) -> AddressKey {
+        AddressKey::of(&self.after.email)
+    }
+}
+
+/// The next component, whole; when there is none left, the next rows in the order of the plan.
+pub(super) async fn next_rows(
+    tx: &Tx,
+    lease: &Lease,
+    limit: u64,
+) -> Result<Vec<run_change::Model>, StoreError> {
+    let operation = "read what is to be applied";
+    let component: Option<Option<i64>> = planned(lease)
+        .select_only()
+        .column(run_change::Column::Component)
+        .filter(run_change::Column::Component.is_not_null())
+        .order_by_asc(run_change::Column::Component)
+        .into_tuple()
+        .one(tx)
+        .await
+        .map_err(StoreError::of(operation))?;
+    let rows = match component.flatten() {
+        Some(component) => {
+            planned(lease)
+                .filter(run_change::Column::Component.eq(component))
+                .order_by_asc(run_change::Column::ComponentOrder)
+                .all(tx)
+                .await
+        }
+        None => {
+            planned(lease)
+                .order_by_asc(run_change::Column::Sequence)
+                .limit(limit)
+                .all(tx)
+                .await
+        }
+    };
+    rows.map_err(StoreError::of(operation))
+}

@@ -1,0 +1,145 @@
+//! Confirmations: what the directory says when it is asked by id for people whom a list missed (D-21).
+
+use lockstep_domain::{ChangeOutcome, ChangeReasonCode, DirectoryPatch, ExternalId};
+use lockstep_entity::run_change;
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
+use uuid::Uuid;
+
+use crate::column::signed;
+use crate::lease::Step;
+use crate::outcome::conclude;
+use crate::plan::planned;
+use crate::run::Run;
+use crate::{Lease, Store, StoreError, Tx};
+
+/// What asking the directory about missing people said.
+#[derive(Debug, Clone, Default)]
+pub struct Confirmations {
+    /// They are gone.
+    pub gone: Vec<Uuid>,
+    /// They are there after all; the account as it is goes into the mirror and is looked at again.
+    pub found: Vec<(Uuid, DirectoryPatch)>,
+    /// The directory did not say.
+    pub unknown: Vec<Uuid>,
+}
+
+impl Store {
+    /// Returns rows whose departure must be confirmed by the directory first (D-21).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unconfirmed(
+        &self,
+        lease: &Lease,
+        limit: u64,
+    ) -> Result<Vec<(Uuid, ExternalId)>, StoreError> {
+        let rows: Vec<(Uuid, String)> = planned(lease)
+            .select_only()
+            .columns([run_change::Column::Id, run_change::Column::ExternalId])
+            .filter(run_change::Column::NeedsConfirmation.eq(true))
+            .order_by_asc(run_change::Column::Sequence)
+            .limit(limit)
+            .into_tuple()
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read unconfirmed departures"))?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, external)| (id, ExternalId(external)))
+            .collect())
+    }
+
+    /// Number of departures that are still to be confirmed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn count_unconfirmed(&self, lease: &Lease) -> Result<u64, StoreError> {
+        let rows = planned(lease).filter(run_change::Column::NeedsConfirmation.eq(true));
+        rows.count(self.db())
+            .await
+            .map_err(StoreError::of("count unconfirmed departures"))
+    }
+
+    /// Stores what the directory said about missing people. Whoever is not confirmed to be gone stays.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn save_confirmations(
+        &self,
+        lease: &Lease,
+        step: Step,
+        said: Confirmations,
+    ) -> Result<Run, StoreError> {
+        let tx = self.begin().await?;
+        let stays = (said.found.len() + said.unknown.len()) as u64;
+        let row = self
+            .advance(&tx, lease, step, signed(stays), |update| update)
+            .await?;
+        run_change::Entity::update_many()
+            .col_expr(run_change::Column::NeedsConfirmation, false.into())
+            .filter(run_change::Column::Id.is_in(said.gone.iter().copied()))
+            .exec(&tx)
+            .await
+            .map_err(StoreError::of("confirm departures"))?;
+        let unknown = said.unknown.iter().map(|id| {
+            (
+                *id,
+                "Microsoft Graph did not confirm that the person is gone.",
+            )
+        });
+        let found = said.found.iter().map(|(id, _)| {
+            (
+                *id,
+                "The person was missing from the list, but is there when asked for by id.",
+            )
+        });
+        let events = row.sequence - signed(stays)..;
+        for (event, (id, message)) in events.zip(found.chain(unknown)) {
+            let reason = (ChangeReasonCode::DepartureNotConfirmed, message.to_owned());
+            conclude(
+                &tx,
+                &[id],
+                ChangeOutcome::Skipped,
+                Some(&reason),
+                event,
+                self.now(),
+            )
+            .await?;
+        }
+        self.refresh_accounts(
+            &tx,
+            lease,
+            said.found.into_iter().map(|(_, patch)| patch).collect(),
+        )
+        .await?;
+        tx.commit()
+            .await
+            .map_err(StoreError::of("confirm departures"))?;
+        Run::read(row)
+    }
+
+    async fn refresh_accounts(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+        patches: Vec<DirectoryPatch>,
+    ) -> Result<(), StoreError> {
+        let ids: Vec<ExternalId> = patches
+            .iter()
+            .map(|patch| patch.external_id.clone())
+            .collect();
+        let known = crate::mirror::accounts(tx, lease.integration_id, ids.iter()).await?;
+        let changed = patches
+            .into_iter()
+            .filter_map(|patch| {
+                let before = known.get(&patch.external_id).cloned();
+                patch.over(before)
+            })
+            .map(|account| (account.external_id.clone(), account))
+            .collect();
+        self.save_changed(tx, lease, &known, changed).await
+    }
+}
