@@ -10,17 +10,16 @@ mod written;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{AddressKey, ChangeOutcome, ChangeReasonCode, RunPhase};
-use sea_orm::{
-    ColumnTrait as _, Condition, PaginatorTrait as _, QueryFilter as _, QuerySelect as _,
-};
+use sea_orm::PaginatorTrait as _;
 use uuid::Uuid;
 
 use self::intent::{Intent, next_rows};
 use self::present::Present;
 use self::written::{Chunk, Settings};
-use crate::column::{rows_per_statement, signed};
+use crate::column::signed;
 use crate::dirty::{DirtyKey, USER};
 use crate::lease::Step;
+use crate::mirror::claimants;
 use crate::outcome::conclude;
 use crate::plan::planned;
 use crate::run::Run;
@@ -243,22 +242,8 @@ impl Store {
         lease: &Lease,
         vacated: &BTreeSet<AddressKey>,
     ) -> Result<(), StoreError> {
-        use lockstep_entity::directory_user::{Column, Entity};
         let vacated: Vec<&str> = vacated.iter().map(AddressKey::as_str).collect();
-        for chunk in vacated.chunks(rows_per_statement(2)) {
-            let claims = Condition::any()
-                .add(Column::MailKey.is_in(chunk.iter().copied()))
-                .add(Column::UpnKey.is_in(chunk.iter().copied()));
-            let ids: Vec<String> = Entity::of_integration(lease.integration_id.0)
-                .select_only()
-                .column(Column::ExternalId)
-                .filter(claims)
-                .into_tuple()
-                .all(tx)
-                .await
-                .map_err(StoreError::of("look for shared addresses"))?;
-            self.mark_dirty(tx, lease.integration_id, USER, ids).await?;
-        }
-        Ok(())
+        let ids = claimants(tx, lease.integration_id, &vacated).await?;
+        self.mark_dirty(tx, lease.integration_id, USER, ids).await
     }
 }

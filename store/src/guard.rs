@@ -321,46 +321,38 @@ impl Store {
         }
     }
 
-    /// Hashes what a run wants to do with rows of one outcome, sorted by what and with whom. None when there are none.
+    /// Hashes what a run wants to do with rows of one outcome. None when there are none.
+    ///
+    /// The plan was made in the order of the objects' ids, so the order of the change log is that of (object, action).
     async fn plan_hash(
         &self,
         tx: &Tx,
         lease: &Lease,
         outcome: ChangeOutcome,
     ) -> Result<Option<String>, StoreError> {
+        type Row = (i64, String, String, Option<sea_orm::JsonValue>);
         let mut hash: Option<ContentHash> = None;
-        let mut after: Option<(String, String)> = None;
+        let mut after = 0;
         loop {
-            let beyond = after.as_ref().map(|(object, action)| {
-                let (o, a) = (run_change::Column::ExternalId, run_change::Column::Action);
-                Condition::any().add(o.gt(object.as_str())).add(
-                    Condition::all()
-                        .add(o.eq(object.as_str()))
-                        .add(a.gt(action.as_str())),
-                )
-            });
-            let rows: Vec<(String, String, Option<sea_orm::JsonValue>)> =
-                run_change::Entity::of_run(lease.run_id.0)
-                    .select_only()
-                    .columns([
-                        run_change::Column::ExternalId,
-                        run_change::Column::Action,
-                        run_change::Column::After,
-                    ])
-                    .filter(run_change::Column::Outcome.eq(outcome.as_str()))
-                    .filter(beyond.unwrap_or_else(Condition::all))
-                    .order_by_asc(run_change::Column::ExternalId)
-                    .order_by_asc(run_change::Column::Action)
-                    .limit(WALK)
-                    .into_tuple()
-                    .all(tx)
-                    .await
-                    .map_err(StoreError::of("hash a plan"))?;
-            let Some((object, action, _)) = rows.last() else {
-                break;
-            };
-            after = Some((object.clone(), action.clone()));
-            for (object, action, wanted) in rows {
+            let rows: Vec<Row> = run_change::Entity::of_run(lease.run_id.0)
+                .select_only()
+                .columns([
+                    run_change::Column::Sequence,
+                    run_change::Column::ExternalId,
+                    run_change::Column::Action,
+                    run_change::Column::After,
+                ])
+                .filter(run_change::Column::Outcome.eq(outcome.as_str()))
+                .filter(run_change::Column::Sequence.gt(after))
+                .order_by_asc(run_change::Column::Sequence)
+                .limit(WALK)
+                .into_tuple()
+                .all(tx)
+                .await
+                .map_err(StoreError::of("hash a plan"))?;
+            let Some((last, ..)) = rows.last() else { break };
+            after = *last;
+            for (_, object, action, wanted) in rows {
                 let wanted = wanted.map(|wanted| sorted_text(&wanted));
                 let so_far = hash.as_ref().map(ContentHash::as_str);
                 hash = Some(ContentHash::of([

@@ -98,6 +98,9 @@ impl Integration {
     }
 }
 
+/// The stored form of an integration, as [`Store::lock_integration`] returns it and [`Store::request_run`] takes it.
+pub type IntegrationRow = integration::Model;
+
 /// An integration that is wanted.
 #[derive(Debug, Clone)]
 pub struct NewIntegration {

@@ -94,14 +94,9 @@ impl Store {
         changed: BTreeMap<ExternalId, DirectoryUser>,
     ) -> Result<(), StoreError> {
         let mut dirty: BTreeSet<String> = changed.keys().map(|id| id.0.clone()).collect();
-        dirty.extend(
-            sharers(
-                tx,
-                lease.integration_id,
-                &touched_addresses(known, &changed),
-            )
-            .await?,
-        );
+        let touched = touched_addresses(known, &changed);
+        let touched: Vec<&str> = touched.iter().map(String::as_str).collect();
+        dirty.extend(claimants(tx, lease.integration_id, &touched).await?);
         let rows: Vec<_> = changed
             .into_values()
             .map(|account| write_account(lease.integration_id, account))
@@ -349,27 +344,32 @@ fn touched_addresses(
         .collect()
 }
 
-async fn sharers(
+/// The two columns that claim an address. They are asked for one after the other: with an OR between them, SQLite
+/// would walk through the whole integration.
+pub(crate) const CLAIMS: [directory_user::Column; 2] = [
+    directory_user::Column::MailKey,
+    directory_user::Column::UpnKey,
+];
+
+/// Object ids of the accounts that claim one of the addresses, some of them twice.
+pub(crate) async fn claimants(
     tx: &Tx,
     integration: IntegrationId,
-    addresses: &BTreeSet<String>,
+    addresses: &[&str],
 ) -> Result<Vec<String>, StoreError> {
-    let addresses: Vec<&String> = addresses.iter().collect();
     let mut found = Vec::new();
-    for chunk in addresses.chunks(rows_per_statement(2)) {
-        let keys = || chunk.iter().map(|key| key.as_str());
-        let shares = Condition::any()
-            .add(directory_user::Column::MailKey.is_in(keys()))
-            .add(directory_user::Column::UpnKey.is_in(keys()));
-        let ids: Vec<String> = directory_user::Entity::of_integration(integration.0)
-            .select_only()
-            .column(directory_user::Column::ExternalId)
-            .filter(shares)
-            .into_tuple()
-            .all(tx)
-            .await
-            .map_err(StoreError::of("look for shared addresses"))?;
-        found.extend(ids);
+    for chunk in addresses.chunks(rows_per_statement(1)) {
+        for column in CLAIMS {
+            let ids: Vec<String> = directory_user::Entity::of_integration(integration.0)
+                .select_only()
+                .column(directory_user::Column::ExternalId)
+                .filter(column.is_in(chunk.iter().copied()))
+                .into_tuple()
+                .all(tx)
+                .await
+                .map_err(StoreError::of("look for shared addresses"))?;
+            found.extend(ids);
+        }
     }
     Ok(found)
 }

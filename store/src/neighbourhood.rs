@@ -6,10 +6,10 @@ use lockstep_domain::{
     DirectoryUser, ExternalId, IntegrationId, OrganizationId, PlatformUser, UserLink,
 };
 use lockstep_entity::{directory_user, platform_user, user_link};
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use crate::column::rows_per_statement;
-use crate::mirror::{accounts, read_account};
+use crate::mirror::{CLAIMS, accounts, read_account};
 use crate::user::{read_link, read_user};
 use crate::{Store, StoreError};
 
@@ -71,17 +71,15 @@ impl Store {
         addresses: &[String],
     ) -> Result<BTreeMap<ExternalId, DirectoryUser>, StoreError> {
         let mut found = BTreeMap::new();
-        for chunk in addresses.chunks(rows_per_statement(2)) {
-            let keys = || chunk.iter().map(String::as_str);
-            let shares = Condition::any()
-                .add(directory_user::Column::MailKey.is_in(keys()))
-                .add(directory_user::Column::UpnKey.is_in(keys()));
-            let rows = directory_user::Entity::of_integration(integration.0)
-                .filter(shares)
-                .all(self.db());
-            for row in rows.await.map_err(StoreError::of("read accounts"))? {
-                let account = read_account(row)?;
-                found.insert(account.external_id.clone(), account);
+        for chunk in addresses.chunks(rows_per_statement(1)) {
+            for column in CLAIMS {
+                let rows = directory_user::Entity::of_integration(integration.0)
+                    .filter(column.is_in(chunk.iter().map(String::as_str)))
+                    .all(self.db());
+                for row in rows.await.map_err(StoreError::of("read accounts"))? {
+                    let account = read_account(row)?;
+                    found.insert(account.external_id.clone(), account);
+                }
             }
         }
         Ok(found)

@@ -78,7 +78,9 @@ pub(super) async fn next_rows(
                 .await
         }
         None => {
+            // Said explicitly, so that the index over (outcome, component, sequence) gives the order.
             planned(lease)
+                .filter(run_change::Column::Component.is_null())
                 .order_by_asc(run_change::Column::Sequence)
                 .limit(limit)
                 .all(tx)
