@@ -8,5 +8,6 @@ mod world;
 mod crashes;
 mod directory;
 mod failures;
+mod process;
 mod runs;
 mod schema;
