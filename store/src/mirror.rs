@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockstep_domain::{
     DirectoryPatch, DirectoryUser, ExternalId, IntegrationId, Presence, ReadMode, RunPhase,
 };
-use lockstep_entity::{directory_user, dirty_key, integration, read_seen, run, run_change};
+use lockstep_entity::{
+    directory_user, dirty_key, integration, read_seen, run, run_change, user_link,
+};
 use sea_orm::sea_query::{OnConflict, Query};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _,
@@ -220,8 +222,8 @@ impl Store {
         Run::read(row)
     }
 
-    /// Number of accounts that the directory lists and nobody has to look at. Counted from what is stored, so that a
-    /// read that was begun again after a crash counts the same.
+    /// Number of linked accounts that the directory lists and nobody has to look at. Counted from what is stored, so
+    /// that a read that was begun again after a crash counts the same.
     async fn count_settled(&self, tx: &Tx, integration: IntegrationId) -> Result<u64, StoreError> {
         let dirty = Query::select()
             .column(dirty_key::Column::Key)
@@ -229,9 +231,15 @@ impl Store {
             .and_where(dirty_key::Column::IntegrationId.eq(integration.0))
             .and_where(dirty_key::Column::Kind.eq(USER))
             .to_owned();
+        let linked = Query::select()
+            .column(user_link::Column::ExternalId)
+            .from(user_link::Entity)
+            .and_where(user_link::Column::IntegrationId.eq(integration.0))
+            .to_owned();
         directory_user::Entity::of_integration(integration.0)
             .filter(directory_user::Column::Presence.eq(Presence::Present.as_str()))
             .filter(directory_user::Column::ExternalId.not_in_subquery(dirty))
+            .filter(directory_user::Column::ExternalId.in_subquery(linked))
             .count(tx)
             .await
             .map_err(StoreError::of("count accounts"))

@@ -45,7 +45,11 @@ impl Timing {
     /// The default, but for another lease; it is renewed six times as often as it runs out.
     #[must_use]
     pub fn of_lease(lease: Duration) -> Self {
-        Self { lease, renewal: lease / 6, ..Self::default() }
+        Self {
+            lease,
+            renewal: lease / 6,
+            ..Self::default()
+        }
     }
 }
 

@@ -120,6 +120,8 @@ pub struct Decision {
     pub changes: Vec<PlannedChange>,
     /// Whether a linked user keeps an old value because the directory lacks a required one.
     pub incomplete: bool,
+    /// Whether there is a user for the account.
+    pub linked: bool,
 }
 
 /// Plans what has to change for each of `keys`; the answer has one decision per key, in their order.
@@ -136,19 +138,21 @@ pub fn plan(keys: &[ExternalId], world: &Surroundings, rules: &InboundRules) -> 
 }
 
 fn decide(account: &DirectoryUser, world: &Surroundings, rules: &InboundRules) -> Decision {
+    let user = world.linked_user(&account.external_id);
     let draft = Draft {
         account,
         world,
         desired: Desired::of(account, rules),
     };
-    match (
-        world.linked_user(&account.external_id),
-        scope(account, rules),
-    ) {
+    let decision = match (user, scope(account, rules)) {
         (Some(user), Ok(())) => draft.update(user),
         (Some(user), Err(reason)) => draft.deactivate(user, reason),
         (None, Ok(())) => draft.first_contact(rules),
         (None, Err(reason)) => draft.leave_out(reason),
+    };
+    Decision {
+        linked: user.is_some(),
+        ..decision
     }
 }
 
@@ -198,6 +202,7 @@ impl Draft<'_> {
         Decision {
             changes: vec![change],
             incomplete: false,
+            ..Decision::default()
         }
     }
 
@@ -235,6 +240,7 @@ impl Draft<'_> {
         Decision {
             changes: vec![change],
             incomplete: false,
+            ..Decision::default()
         }
     }
 
@@ -290,6 +296,7 @@ impl Draft<'_> {
         Decision {
             changes: vec![change],
             incomplete: false,
+            ..Decision::default()
         }
     }
 
@@ -318,6 +325,7 @@ impl Draft<'_> {
         Decision {
             changes: vec![change],
             incomplete: false,
+            ..Decision::default()
         }
     }
 
@@ -325,6 +333,7 @@ impl Draft<'_> {
         let mut decision = Decision {
             changes: Vec::new(),
             incomplete: !self.desired.flaws().is_empty(),
+            linked: true,
         };
         let returns = user.status == UserStatus::Deactivated;
         if returns

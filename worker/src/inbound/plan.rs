@@ -92,7 +92,7 @@ fn chunk(keys: Vec<DirtyKey>, decisions: Vec<Decision>, preview: bool) -> Planne
                 .as_ref()
                 .is_some_and(|r| !r.code.is_retried())
         });
-        chunk.unchanged += u64::from(decision.changes.is_empty());
+        chunk.unchanged += u64::from(decision.linked && decision.changes.is_empty());
         chunk.incomplete += u64::from(decision.incomplete);
         let is_settled = decision.changes.is_empty() || (final_ones && !preview);
         let mark = key.mark;

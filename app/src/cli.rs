@@ -1,0 +1,146 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::Flags;
+
+/// Keeps an organization's users in step with Microsoft Entra ID.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lockstep",
+    version,
+    about,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) settings: Flags,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Everything in one process, on a sandbox of Microsoft Graph: sets up, runs once, then serves.
+    Demo(Demo),
+    /// Server and worker in one process.
+    All,
+    /// The GraphQL server alone; needs PostgreSQL and Redis.
+    Serve,
+    /// A worker alone; needs PostgreSQL and Redis.
+    Work,
+    /// Bring the database up to date.
+    Migrate,
+    /// Print the GraphQL schema.
+    Schema,
+    /// The sandbox of Microsoft Graph alone.
+    Sandbox(Sandbox),
+    /// Check configuration and reachability, and name what is wrong.
+    Doctor,
+    /// Organizations.
+    Org(Org),
+    /// Make a token for local use.
+    Token(Token),
+    /// Make a pair of keys for sealing client secrets.
+    Keys,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// End after the first run: exit status 0 when it succeeded, 1 when it failed.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Print one JSON object as the last line, for scripts.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) tenant: TenantChoice,
+    /// Address of the sandbox.
+    #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDRESS")]
+    pub(crate) sandbox_listen: SocketAddr,
+    /// Use a sandbox that is running already, such as http://127.0.0.1:8089.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["data", "users"])]
+    pub(crate) sandbox_url: Option<String>,
+}
+
+/// Which tenant the sandbox serves.
+#[derive(Debug, Args)]
+pub(crate) struct TenantChoice {
+    /// A JSON file with `users`, `groups`, `managers` and `members` in the shapes of Microsoft Graph.
+    #[arg(long, value_name = "FILE", conflicts_with = "users")]
+    pub(crate) data: Option<PathBuf>,
+    /// Make up a tenant of this many people.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    pub(crate) users: Option<u32>,
+    /// Make up this many groups as well, of `--members` each.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "users")]
+    pub(crate) groups: u32,
+    /// Members of each made-up group.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 100,
+        requires = "groups"
+    )]
+    pub(crate) members: u32,
+    /// Seed of the made-up tenant.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "users")]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sandbox {
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDRESS")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) tenant: TenantChoice,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Org {
+    #[command(subcommand)]
+    pub(crate) command: OrgCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OrgCommand {
+    /// Create an organization with its first owner; the add-on for inbound synchronization is switched on.
+    Create(OrgCreate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OrgCreate {
+    /// Name of the organization.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// E-mail address of the owner.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) owner_email: String,
+    /// First name of the owner.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner_given_name: String,
+    /// Last name of the owner.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner_family_name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// Id of the organization, as printed by `lockstep org create`.
+    #[arg(long, value_name = "UUID")]
+    pub(crate) organization: Option<String>,
+    /// E-mail address of the user.
+    #[arg(long, value_name = "ADDRESS", requires = "organization")]
+    pub(crate) user: Option<String>,
+    /// A token with the scope of the platform's staff.
+    #[arg(long, required_unless_present = "user")]
+    pub(crate) staff: bool,
+    /// How long it is valid, in hours.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=8_760))]
+    pub(crate) hours: u32,
+}

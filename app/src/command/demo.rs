@@ -1,0 +1,208 @@
+//! `lockstep demo`: what a frontend would do, done once, with everything in one process.
+
+mod api;
+mod report;
+mod tour;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use lockstep_domain::{OrganizationId, UserId};
+use lockstep_sandbox::Sandbox;
+use lockstep_server::auth::Claims;
+use lockstep_store::page::PageRequest;
+use lockstep_store::user::UserFilter;
+use lockstep_worker::connection::Provider;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Demo, OrgCreate, TenantChoice};
+use crate::command::{org, sandbox};
+use crate::parts::{Parts, listen};
+use crate::settings::Settings;
+use crate::shutdown;
+use api::Api;
+
+/// The organization of the demo.
+const ORGANIZATION: &str = "Northwind Learning";
+/// Its owner.
+const OWNER: &str = "olga.owner@northwind-learning.example";
+/// How long the tokens of the demo are valid, in hours.
+const TOKEN_HOURS: u32 = 12;
+
+/// Addresses, tokens and ids of the demo.
+pub(crate) struct Stage {
+    pub(crate) address: String,
+    pub(crate) sandbox: String,
+    pub(crate) owner_token: String,
+    pub(crate) staff_token: String,
+}
+
+pub(crate) async fn run(mut settings: Settings, flags: Demo) -> anyhow::Result<ExitCode> {
+    if settings.database_url.is_none() {
+        settings.database_url = Some(database(&flags.tenant));
+    }
+    let listener = listen(settings.listen, "--listen").await?;
+    settings.listen = listener.local_addr()?;
+    let sandbox = open_sandbox(&flags).await?;
+    let sandbox_url = flags
+        .sandbox_url
+        .clone()
+        .or_else(|| sandbox.as_ref().map(|sandbox| sandbox.url().to_owned()));
+    let sandbox_url = sandbox_url.context("there is no sandbox")?;
+    let parts = open(settings).await?;
+    let stage = set_up(&parts, &sandbox_url).await?;
+    let stopping = shutdown::on_signal();
+    let provider = Provider {
+        graph_url: Some(
+            sandbox_url
+                .parse()
+                .context("--sandbox-url is not an address")?,
+        ),
+        login_url: Some(
+            sandbox_url
+                .parse()
+                .context("--sandbox-url is not an address")?,
+        ),
+        ..parts.provider()
+    };
+    let served = tokio::spawn(serve(parts.clone(), listener, stopping.clone()));
+    let worked = tokio::spawn(work(parts.clone(), provider, stopping.clone()));
+    let shown = tokio::select! {
+        shown = show(&stage, &flags) => Some(shown),
+        () = stopping.cancelled() => None,
+    };
+    if flags.once || !matches!(shown, Some(Ok(_))) {
+        stopping.cancel();
+    }
+    served.await.context("the server broke off")??;
+    worked.await.context("the worker broke off")??;
+    if let Some(sandbox) = sandbox {
+        sandbox.stop().await;
+    }
+    let succeeded = shown.transpose()?.unwrap_or(!flags.once);
+    Ok(if succeeded {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// A database for each tenant, so that another `--data` is not taken for a directory everyone has left.
+fn database(choice: &TenantChoice) -> String {
+    let name = match (&choice.data, choice.users) {
+        (Some(path), _) => path.file_stem().map_or_else(
+            || "data".to_owned(),
+            |stem| stem.to_string_lossy().into_owned(),
+        ),
+        (None, Some(users)) => format!("generated-{users}-{}", choice.seed),
+        (None, None) => "demo".to_owned(),
+    };
+    let safe: String = name
+        .chars()
+        .map(|c| {
+            if c.is_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    format!("sqlite:lockstep-demo/{safe}.db")
+}
+
+async fn open_sandbox(flags: &Demo) -> anyhow::Result<Option<Sandbox>> {
+    if flags.sandbox_url.is_some() {
+        return Ok(None);
+    }
+    let tenant = sandbox::tenant(&flags.tenant)?;
+    let listener = listen(flags.sandbox_listen, "--sandbox-listen").await?;
+    sandbox::start(listener, tenant).await.map(Some)
+}
+
+/// The demo brings any database up to date by itself.
+async fn open(settings: Settings) -> anyhow::Result<Parts> {
+    crate::parts::open_store(&settings).await?.migrate().await?;
+    Parts::open(settings).await
+}
+
+async fn serve(
+    parts: Parts,
+    listener: tokio::net::TcpListener,
+    stopping: CancellationToken,
+) -> anyhow::Result<()> {
+    let served = parts.serve(listener, stopping.clone()).await;
+    stopping.cancel();
+    served
+}
+
+async fn work(parts: Parts, provider: Provider, stopping: CancellationToken) -> anyhow::Result<()> {
+    let worked = parts.work(provider, stopping.clone()).await;
+    stopping.cancel();
+    worked
+}
+
+/// Finds or makes the organization and its owner.
+async fn set_up(parts: &Parts, sandbox: &str) -> anyhow::Result<Stage> {
+    let (organization, owner) = match parts.store.organization_named(ORGANIZATION).await? {
+        Some(organization) => (organization.id, find_owner(parts, organization.id).await?),
+        None => {
+            let flags = OrgCreate {
+                name: ORGANIZATION.to_owned(),
+                owner_email: OWNER.to_owned(),
+                owner_given_name: "Olga".to_owned(),
+                owner_family_name: "Owner".to_owned(),
+            };
+            let (organization, owner) = org::create(&parts.store, &parts.settings, &flags).await?;
+            (organization, owner.id)
+        }
+    };
+    Ok(Stage {
+        address: parts.settings.listen.to_string(),
+        sandbox: sandbox.to_owned(),
+        owner_token: parts.token(|end| Claims::of_user(owner, organization, end), TOKEN_HOURS)?,
+        staff_token: parts.token(|end| Claims::of_staff("Demo staff", end), TOKEN_HOURS)?,
+    })
+}
+
+async fn find_owner(parts: &Parts, organization: OrganizationId) -> anyhow::Result<UserId> {
+    let filter = UserFilter {
+        search: Some(OWNER.to_owned()),
+        ..UserFilter::default()
+    };
+    let owners = parts
+        .store
+        .users(organization, &filter, &PageRequest::first(1))
+        .await?;
+    let owner = owners
+        .items
+        .first()
+        .context("the database holds a demo without its owner; remove it and start again")?;
+    Ok(owner.id)
+}
+
+/// Takes the tour and tells about it. Whether the run succeeded.
+async fn show(stage: &Stage, flags: &Demo) -> anyhow::Result<bool> {
+    let api = Api::new(
+        &format!("http://{}/graphql", stage.address),
+        &stage.owner_token,
+    )?;
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "Lockstep demo: sandbox {}, API http://{}/graphql",
+        stage.sandbox, stage.address
+    )?;
+    let integration = tour::integration(&api, &mut out).await?;
+    let run = tour::run(&api, &integration, &mut out).await?;
+    report::run(&mut out, &run)?;
+    if !flags.once {
+        report::next_steps(&mut out, stage, &integration)?;
+    }
+    if flags.json {
+        let organization = tour::organization(&api).await?;
+        report::json(&mut out, stage, &organization, &integration, &run)?;
+    }
+    out.flush()?;
+    Ok(run.succeeded())
+}

@@ -1,0 +1,211 @@
+//! What the demo tells: the outcome of the run, where to go next, and the same for scripts.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use super::Stage;
+use super::tour::{Integration, Run};
+use crate::memory;
+
+/// Rows of the change log that are shown.
+const SHOWN: usize = 12;
+
+/// Tells how a run came out.
+pub(crate) fn run(out: &mut impl Write, run: &Run) -> anyhow::Result<()> {
+    writeln!(
+        out,
+        "run         {} ({} read)",
+        run.text("/state"),
+        run.text("/readMode").to_lowercase()
+    )?;
+    let counts = [
+        "created",
+        "linked",
+        "updated",
+        "deactivated",
+        "reactivated",
+        "unchanged",
+        "skipped",
+        "held",
+        "failed",
+    ];
+    let counts: Vec<String> = counts
+        .into_iter()
+        .map(|name| (name, run.number(&format!("/summary/users/{name}"))))
+        .filter(|(name, count)| *count > 0 || *name == "created")
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    writeln!(out, "users       {}", counts.join(", "))?;
+    problems(out, run)?;
+    changes(out, run)?;
+    cost(out, run)
+}
+
+fn problems(out: &mut impl Write, run: &Run) -> anyhow::Result<()> {
+    let list = |name: &str| run.0[name].as_array().cloned().unwrap_or_default();
+    for group in list("problemGroups") {
+        let field = group["field"]
+            .as_str()
+            .map(|field| format!(" ({field})"))
+            .unwrap_or_default();
+        writeln!(
+            out,
+            "            {} × {}{field}",
+            group["count"],
+            text(&group, "code")
+        )?;
+    }
+    for warning in list("warnings") {
+        writeln!(out, "warning     {}", text(&warning, "message"))?;
+    }
+    if let Some(error) = run.0.get("error").filter(|error| !error.is_null()) {
+        writeln!(
+            out,
+            "error       {}: {} {}",
+            text(error, "code"),
+            text(error, "message"),
+            text(error, "remediation")
+        )?;
+    }
+    Ok(())
+}
+
+fn changes(out: &mut impl Write, run: &Run) -> anyhow::Result<()> {
+    let changes = run
+        .0
+        .pointer("/changes/nodes")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    for change in changes.iter().take(SHOWN) {
+        let name = change
+            .pointer("/target/displayName")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let fields: Vec<String> = change["fieldChanges"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(field)
+            .collect();
+        let reason = change["reason"]["message"].as_str().unwrap_or_default();
+        writeln!(
+            out,
+            "  {:<10} {:<9} {name}  {}{reason}",
+            text(change, "action"),
+            text(change, "outcome"),
+            fields.join(", ")
+        )?;
+    }
+    let total = run.number("/changes/totalCount");
+    if total > SHOWN as u64 {
+        writeln!(out, "  … and {} more", total - SHOWN as u64)?;
+    }
+    Ok(())
+}
+
+fn field(change: &Value) -> String {
+    match (change["before"].as_str(), change["after"].as_str()) {
+        (Some(before), after) => format!(
+            "{}: {before} → {}",
+            text(change, "field"),
+            after.unwrap_or("none")
+        ),
+        (None, after) => format!("{}: {}", text(change, "field"), after.unwrap_or("none")),
+    }
+}
+
+fn cost(out: &mut impl Write, run: &Run) -> anyhow::Result<()> {
+    let peak = memory::peak()
+        .map(|bytes| format!(", peak memory {} MB", bytes / 1_000_000))
+        .unwrap_or_default();
+    let (requests, throttled) = (
+        run.number("/cost/graphRequests"),
+        run.number("/cost/throttled"),
+    );
+    let throttled = if throttled > 0 {
+        format!(" ({throttled} asked to slow down)")
+    } else {
+        String::new()
+    };
+    writeln!(
+        out,
+        "cost        {requests} Graph requests{throttled}, {} ms{peak}",
+        run.number("/durationMs")
+    )?;
+    Ok(())
+}
+
+/// Says what can be tried now.
+pub(crate) fn next_steps(
+    out: &mut impl Write,
+    stage: &Stage,
+    integration: &Integration,
+) -> anyhow::Result<()> {
+    let Stage {
+        address,
+        sandbox,
+        owner_token,
+        ..
+    } = stage;
+    writeln!(
+        out,
+        "
+API         http://{address}/graphql        (schema: http://{address}/schema.graphql)
+Live        ws://{address}/graphql          (graphql-transport-ws)
+Sandbox     {sandbox}/sandbox/state
+Integration {id}
+Owner token {owner_token}
+
+Try, in another terminal:
+
+  TOKEN={owner_token}
+  gql() {{ curl -s http://{address}/graphql -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' -d \"$1\"; echo; }}
+  gql '{{\"query\":\"{{ organization {{ name users(first: 5) {{ totalCount nodes {{ displayName email status }} }} }} }}\"}}'
+  gql '{{\"query\":\"{{ runs(first: 3) {{ nodes {{ state trigger {{ kind }} summary {{ users {{ created updated deactivated }} }} }} }} }}\"}}'
+
+Change the tenant, run again, and look at what changed:
+
+  curl -s -X POST {sandbox}/sandbox/churn -d '{{\"users\":3,\"groups\":0,\"seed\":1}}'
+  gql '{{\"query\":\"mutation {{ runIntegration(input: {{integrationId: \\\"{id}\\\"}}) {{ run {{ id }} userErrors {{ message }} }} }}\"}}'
+  gql '{{\"query\":\"{{ runs(first: 1) {{ nodes {{ changes(first: 9) {{ nodes {{ action target {{ displayName }} fieldChanges {{ field before after }} }} }} }} }} }}\"}}'
+
+Serving. Ctrl-C ends it.",
+        id = integration.id,
+    )?;
+    Ok(())
+}
+
+/// One JSON object, for scripts.
+pub(crate) fn json(
+    out: &mut impl Write,
+    stage: &Stage,
+    organization: &str,
+    integration: &Integration,
+    run: &Run,
+) -> anyhow::Result<()> {
+    let object = json!({
+        "graphqlUrl": format!("http://{}/graphql", stage.address),
+        "subscriptionsUrl": format!("ws://{}/graphql", stage.address),
+        "sandboxUrl": stage.sandbox,
+        "ownerToken": stage.owner_token,
+        "staffToken": stage.staff_token,
+        "organizationId": organization,
+        "integrationId": integration.id,
+        "run": {
+            "id": run.text("/id"),
+            "state": run.text("/state"),
+            "counts": run.0.pointer("/summary/users").cloned().unwrap_or(Value::Null),
+            "graphRequests": run.number("/cost/graphRequests"),
+            "durationMs": run.number("/durationMs"),
+        },
+        "peakMemoryBytes": memory::peak(),
+    });
+    writeln!(out, "{object}")?;
+    Ok(())
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}

@@ -1,0 +1,218 @@
+//! Wiring: the parts of the program, put together as the settings say.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use chrono::TimeDelta;
+use lockstep_graph::ClientOptions;
+use lockstep_queue::{Queue, WorkOptions};
+use lockstep_server::Language;
+use lockstep_server::auth::{Claims, JwtKey, JwtSettings, TokenAuthenticator, mint};
+use lockstep_server::transport::TransportOptions;
+use lockstep_store::Store;
+use lockstep_worker::connection::Provider;
+use lockstep_worker::{Timing, Worker, scheduler};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::jwks::HttpJwks;
+use crate::keys;
+use crate::settings::{JwtSource, Settings};
+
+/// How long a stopping worker may take to reach a safe point.
+const GRACE: Duration = Duration::from_secs(10);
+/// Tests that one worker makes at a time.
+const TEST_CONCURRENCY: usize = 4;
+/// How often a worker asks Redis for work.
+const POLL: Duration = Duration::from_millis(200);
+/// How often a worker tells Redis that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Database and queue.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) store: Store,
+    pub(crate) queue: Queue,
+}
+
+impl Parts {
+    /// Connects to both. A database that is a file is brought up to date; a server is only looked at.
+    pub(crate) async fn open(settings: Settings) -> anyhow::Result<Self> {
+        let store = open_store(&settings).await?;
+        if store.is_sqlite() {
+            store.migrate().await?;
+        } else if !store.is_migrated().await? {
+            bail!("the database is not up to date; run `lockstep migrate` first");
+        }
+        let queue = Queue::connect(&settings.queue_url).await?;
+        Ok(Self {
+            settings,
+            store,
+            queue,
+        })
+    }
+
+    /// Serves the API until `stopping`, then lets go of its clients in an orderly way.
+    pub(crate) async fn serve(
+        &self,
+        listener: TcpListener,
+        stopping: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let context = lockstep_server::Context {
+            store: self.store.clone(),
+            queue: self.queue.clone(),
+            sealer: keys::sealer(&self.settings)?,
+            languages: self
+                .settings
+                .languages
+                .iter()
+                .map(|tag| language(tag))
+                .collect(),
+            public_url: Some(self.settings.public_url()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: option_env!("LOCKSTEP_REVISION").map(ToOwned::to_owned),
+        };
+        let authenticator = TokenAuthenticator::new(self.store.clone(), self.jwt()?)?;
+        let options = TransportOptions {
+            allowed_origins: self.settings.allowed_origins.clone(),
+            clock: self.store.clock(),
+            ..TransportOptions::default()
+        };
+        let streams = options.streams.clone();
+        let router = lockstep_server::router(
+            Arc::new(context),
+            Arc::new(authenticator),
+            options,
+            stopping.clone(),
+        );
+        let address = listener.local_addr().context("the address of the server")?;
+        info!(%address, "Serving GraphQL at http://{address}/graphql");
+        axum::serve(listener, router)
+            .with_graceful_shutdown(stopping.cancelled_owned())
+            .await
+            .context("the server broke off")?;
+        streams.close();
+        streams.wait().await;
+        Ok(())
+    }
+
+    /// Works on runs and tests, and schedules, until `stopping`.
+    pub(crate) async fn work(
+        &self,
+        provider: Provider,
+        stopping: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned());
+        let name = format!("{host}-{}-{}", std::process::id(), self.store.fresh_id());
+        let timing = Timing::of_lease(self.settings.lease);
+        let opener = keys::opener(&self.settings)?;
+        let worker = Worker::new(
+            self.store.clone(),
+            self.queue.bus(),
+            opener,
+            provider,
+            timing,
+            &name,
+            stopping.clone(),
+        );
+        let options = WorkOptions {
+            name: host,
+            run_concurrency: self.settings.run_concurrency,
+            test_concurrency: TEST_CONCURRENCY,
+            poll: POLL,
+            heartbeat: HEARTBEAT,
+            grace: GRACE,
+        };
+        let schedule = scheduler::schedule(
+            self.store.clone(),
+            self.queue.clone(),
+            timing,
+            stopping.clone(),
+        );
+        let work = lockstep_queue::work(&self.queue, Arc::new(worker), options, stopping);
+        let (worked, ()) = tokio::join!(work, schedule);
+        worked.context("the workers ended by themselves")
+    }
+
+    /// How Microsoft is reached.
+    pub(crate) fn provider(&self) -> Provider {
+        Provider {
+            graph_url: self.settings.graph_url.clone(),
+            login_url: self.settings.login_url.clone(),
+            options: ClientOptions::default(),
+        }
+    }
+
+    /// How tokens are checked.
+    pub(crate) fn jwt(&self) -> anyhow::Result<JwtSettings> {
+        let jwt = &self.settings.jwt;
+        let key = match &jwt.source {
+            Some(JwtSource::Secret(secret)) => JwtKey::Secret(secret.clone()),
+            Some(JwtSource::PublicPem(pem)) => JwtKey::PublicPem(pem.clone()),
+            Some(JwtSource::JwksUrl(url)) => JwtKey::Jwks(Arc::new(HttpJwks::new(url.clone())?)),
+            None => JwtKey::Secret(keys::token_secret(&self.settings)?),
+        };
+        Ok(JwtSettings {
+            issuer: jwt.issuer.clone(),
+            audience: jwt.audience.clone(),
+            key,
+        })
+    }
+
+    /// Makes a token, when tokens are signed with a secret that is at hand.
+    pub(crate) fn token(
+        &self,
+        claims: impl FnOnce(chrono::DateTime<chrono::Utc>) -> Claims,
+        hours: u32,
+    ) -> anyhow::Result<String> {
+        let expires_at = self.store.now() + TimeDelta::hours(i64::from(hours));
+        mint(&self.jwt()?, &claims(expires_at))
+            .context("tokens can be made only where they are signed with a secret (LOCKSTEP_JWT_SECRET, or a local database)")
+    }
+}
+
+/// A language with its own name; one we have no name for is shown by its tag.
+fn language(tag: &str) -> Language {
+    let name = match tag.split('-').next().unwrap_or(tag) {
+        "de" => "Deutsch",
+        "en" => "English",
+        "es" => "Español",
+        "fr" => "Français",
+        "it" => "Italiano",
+        "nl" => "Nederlands",
+        "pl" => "Polski",
+        "pt" => "Português",
+        _ => tag,
+    };
+    Language {
+        tag: tag.to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+/// Connects to the database.
+pub(crate) async fn open_store(settings: &Settings) -> anyhow::Result<Store> {
+    if let Some(folder) = settings.folder() {
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    Ok(Store::connect(settings.database_url()).await?)
+}
+
+/// Takes an address, or says that it is in use and how to choose another.
+pub(crate) async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+                "{address} is in use by another program; choose another address with {flag}"
+            ),
+            _ => anyhow::Error::new(error).context(format!(
+                "cannot listen on {address}; choose another address with {flag}"
+            )),
+        })
+}

@@ -1,0 +1,3 @@
+fn main() {
+    print!("{}", lockstep_server::sdl());
+}

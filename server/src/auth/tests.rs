@@ -1,0 +1,229 @@
+//! Tokens, good and bad.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use jsonwebtoken::jwk::{Jwk, JwkSet};
+use lockstep_domain::Role;
+use serde_json::json;
+
+use super::*;
+use crate::tests::world::World;
+
+fn settings() -> JwtSettings {
+    JwtSettings {
+        issuer: Some("https://platform.example.com".to_owned()),
+        audience: Some("lockstep".to_owned()),
+        key: JwtKey::Secret("a secret that is long enough for a test".to_owned().into()),
+    }
+}
+
+fn claims(world: &World) -> Claims {
+    Claims::of_user(
+        world.ada,
+        world.organization,
+        world.store.now() + TimeDelta::hours(1),
+    )
+}
+
+async fn enter(
+    world: &World,
+    claims: &Claims,
+    minted_with: &JwtSettings,
+) -> Result<Session, AuthRefusal> {
+    let authenticator = TokenAuthenticator::new(world.store.clone(), settings()).unwrap();
+    let token = mint(minted_with, claims).unwrap();
+    let answer = authenticator
+        .authenticate(Some(&format!("bearer {token}")))
+        .await?;
+    assert_eq!(answer.expires_at, Some(claims.expires_at));
+    Ok(answer.session.unwrap())
+}
+
+fn is_unauthenticated(answer: &Result<Session, AuthRefusal>) -> bool {
+    matches!(answer, Err(AuthRefusal::Unauthenticated(_)))
+}
+
+#[tokio::test]
+async fn the_token_identifies_and_the_row_authorizes() {
+    let world = World::new().await;
+    let session = enter(&world, &claims(&world), &settings()).await.unwrap();
+    assert!(session.owner().is_some() && !session.is_staff);
+    world.set_role(world.ada, Role::Member).await;
+    let session = enter(&world, &claims(&world), &settings()).await.unwrap();
+    assert!(session.owner().is_none());
+}
+
+#[tokio::test]
+async fn bad_tokens_are_refused() {
+    let world = World::new().await;
+    let good = claims(&world);
+    let elsewhere = Claims {
+        organization: Some(world.other),
+        ..good.clone()
+    };
+    let nowhere = Claims {
+        organization: None,
+        ..good.clone()
+    };
+    let expired = Claims {
+        expires_at: world.store.now(),
+        ..good.clone()
+    };
+    for claims in [elsewhere, nowhere, expired] {
+        assert!(
+            is_unauthenticated(&enter(&world, &claims, &settings()).await),
+            "{claims:?}"
+        );
+    }
+    let other_key = JwtKey::Secret("another secret of the same length …".to_owned().into());
+    for minted_with in [
+        JwtSettings {
+            key: other_key,
+            ..settings()
+        },
+        JwtSettings {
+            issuer: None,
+            ..settings()
+        },
+        JwtSettings {
+            issuer: Some("https://evil.example.com".to_owned()),
+            ..settings()
+        },
+        JwtSettings {
+            audience: None,
+            ..settings()
+        },
+        JwtSettings {
+            audience: Some("other".to_owned()),
+            ..settings()
+        },
+    ] {
+        assert!(is_unauthenticated(
+            &enter(&world, &good, &minted_with).await
+        ));
+    }
+    let authenticator = TokenAuthenticator::new(world.store.clone(), settings()).unwrap();
+    for header in [
+        None,
+        Some(""),
+        Some("Bearer"),
+        Some("Bearer x"),
+        Some("Basic YTpi"),
+        Some("Bearer a.b.c"),
+    ] {
+        let answer = authenticator.authenticate(header).await;
+        assert!(
+            matches!(answer, Err(AuthRefusal::Unauthenticated(_))),
+            "{header:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn staff_need_no_row() {
+    let world = World::new().await;
+    let staff = Claims::of_staff("Sam", world.store.now() + TimeDelta::hours(1));
+    let session = enter(&world, &staff, &settings()).await.unwrap();
+    assert!(session.is_staff && session.user.is_none());
+    assert_eq!(session.staff_actor().name, "Sam");
+}
+
+/// Publishes whatever it is told to.
+struct Issuer {
+    keys: Mutex<Option<String>>,
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl JwksSource for Issuer {
+    async fn jwks(&self) -> Result<String, JwksError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let keys = self.keys.lock().unwrap().clone();
+        keys.ok_or_else(|| JwksError("connection refused".into()))
+    }
+}
+
+fn key_pair() -> EncodingKey {
+    let algorithm = &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    let pair = aws_lc_rs::signature::EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+    EncodingKey::from_ec_der(pair.as_ref())
+}
+
+fn key_set(key: &EncodingKey, kid: &str) -> String {
+    let mut jwk = Jwk::from_encoding_key(key, Algorithm::ES256).unwrap();
+    jwk.common.key_id = Some(kid.to_owned());
+    serde_json::to_string(&JwkSet { keys: vec![jwk] }).unwrap()
+}
+
+#[tokio::test]
+async fn published_keys_are_kept_and_asked_for_again_when_one_is_unknown() {
+    let world = World::new().await;
+    let key = key_pair();
+    let issuer = Arc::new(Issuer {
+        keys: Mutex::new(None),
+        asked: AtomicUsize::new(0),
+    });
+    let settings = JwtSettings {
+        issuer: None,
+        audience: None,
+        key: JwtKey::Jwks(issuer.clone()),
+    };
+    let authenticator = TokenAuthenticator::new(world.store.clone(), settings).unwrap();
+    let token = |kid: &str| {
+        let header = Header {
+            kid: Some(kid.to_owned()),
+            ..Header::new(Algorithm::ES256)
+        };
+        let exp = (world.store.now() + TimeDelta::hours(5)).timestamp();
+        let claims = json!({ "sub": world.ada.0, "org": world.organization, "exp": exp });
+        format!(
+            "Bearer {}",
+            jsonwebtoken::encode(&header, &claims, &key).unwrap()
+        )
+    };
+    let enter = async |kid: &str| {
+        authenticator
+            .authenticate(Some(&token(kid)))
+            .await
+            .map(|_| ())
+    };
+    let asked = || issuer.asked.load(Ordering::Relaxed);
+
+    assert_eq!(
+        enter("one").await,
+        Err(AuthRefusal::Unavailable),
+        "nobody can tell while the issuer is away"
+    );
+    *issuer.keys.lock().unwrap() = Some(key_set(&key, "one"));
+    world.clock.advance(TimeDelta::seconds(5));
+    assert_eq!((enter("one").await, asked()), (Ok(()), 2));
+    for _ in 0..3 {
+        assert_eq!((enter("one").await, asked()), (Ok(()), 2));
+        assert!(matches!(
+            enter("two").await,
+            Err(AuthRefusal::Unauthenticated(_))
+        ));
+    }
+    *issuer.keys.lock().unwrap() = Some(key_set(&key, "two"));
+    world.clock.advance(TimeDelta::seconds(61));
+    assert_eq!(
+        (enter("two").await, asked()),
+        (Ok(()), 3),
+        "a new key is found within a minute"
+    );
+    assert!(
+        matches!(enter("one").await, Err(AuthRefusal::Unauthenticated(_))),
+        "and the old one is gone"
+    );
+    *issuer.keys.lock().unwrap() = None;
+    world.clock.advance(TimeDelta::hours(2));
+    assert_eq!(
+        (enter("two").await, asked()),
+        (Ok(()), 4),
+        "an issuer that is away locks nobody out"
+    );
+}

@@ -1,0 +1,81 @@
+//! What can go wrong in a resolver.
+//!
+//! A failure with a code is told to the caller; any other is masked by the transport and logged there.
+
+use std::sync::Arc;
+
+use async_graphql::ErrorExtensions as _;
+use lockstep_store::StoreError;
+
+use crate::transport::ErrorCode;
+
+/// The result of a resolver.
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// Why a resolver has no answer.
+#[derive(Debug, Clone)]
+pub(crate) enum Failure {
+    /// It is up to the caller.
+    Told(ErrorCode, String),
+    /// What was asked for does not exist, or the caller may not see it.
+    NotFound(String),
+    /// It is up to us. The text is for the log.
+    Fault(String),
+}
+
+impl Failure {
+    pub(crate) fn bad_input(message: impl Into<String>) -> Self {
+        Self::Told(ErrorCode::BadUserInput, message.into())
+    }
+
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::Told(ErrorCode::Forbidden, message.into())
+    }
+
+    pub(crate) fn unauthenticated() -> Self {
+        Self::Told(
+            ErrorCode::Unauthenticated,
+            "Sign in first: send a bearer token.".to_owned(),
+        )
+    }
+
+    /// Makes a fault of an error, with its causes.
+    pub(crate) fn fault(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Fault(chain(error))
+    }
+}
+
+/// Writes an error with its causes in one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::fault(&error)
+    }
+}
+
+/// Loaders share one error among all who wait for the same statement.
+impl From<Arc<StoreError>> for Failure {
+    fn from(error: Arc<StoreError>) -> Self {
+        Self::fault(error.as_ref())
+    }
+}
+
+impl From<Failure> for async_graphql::Error {
+    fn from(failure: Failure) -> Self {
+        let told = |message: String, code: &'static str| {
+            Self::new(message).extend_with(|_, extensions| extensions.set("code", code))
+        };
+        match failure {
+            Failure::Told(code, message) => told(message, code.as_str()),
+            Failure::NotFound(message) => told(message, "NOT_FOUND"),
+            Failure::Fault(message) => Self::new(message),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What every mutation begins and ends with: who asks, the transaction, the idempotency key.
+
+use async_graphql::{Context, ID, InputType};
+use lockstep_domain::{Actor, ContentHash, IntegrationId, OrganizationId};
+use lockstep_store::idempotency::{KeyOwner, Seen};
+use lockstep_store::integration::{Integration, IntegrationRow};
+use lockstep_store::organization::INBOUND_SYNC;
+use lockstep_store::{Store, Tx};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::user_error::{
+    CommonCode, IntegrationCode, IntegrationUserErrorCode, Refusal, Stop, refuse,
+};
+use crate::app;
+use crate::error::{Failure, Result};
+use crate::id::GlobalId as _;
+use crate::object;
+use crate::session::{Owner, Session};
+
+/// Greatest length of an idempotency key in bytes.
+const MAX_KEY: usize = 255;
+
+/// An owner whose organization has the add-on, at the start of a mutation.
+pub(super) struct Desk<'a> {
+    pub(super) app: &'a crate::Context,
+    pub(super) owner: Owner<'a>,
+    subject: &'a str,
+}
+
+impl<'a> Desk<'a> {
+    /// Authorizes: owners alone (E-031), and only with the add-on (E-006).
+    pub(super) async fn open<C: IntegrationCode>(ctx: &Context<'a>) -> Result<Self, Stop<C>> {
+        let session = Session::of(ctx)?;
+        let owner = session.owner().ok_or_else(|| {
+            refuse(
+                C::FORBIDDEN,
+                "Integrations are for owners of the organization.",
+            )
+        })?;
+        let app = app(ctx);
+        if !app
+            .store
+            .is_entitled(owner.organization.id, INBOUND_SYNC)
+            .await?
+        {
+            return Err(refuse(
+                C::ENTITLEMENT_MISSING,
+                "The add-on is not switched on. Ask your account manager.",
+            )
+            .into());
+        }
+        Ok(Self {
+            app,
+            owner,
+            subject: &session.subject,
+        })
+    }
+
+    pub(super) fn organization(&self) -> OrganizationId {
+        self.owner.organization.id
+    }
+
+    pub(super) fn actor(&self) -> Actor {
+        self.owner.actor()
+    }
+
+    /// Begins to write, or finds out what the same request did before.
+    pub(super) async fn begin<T: DeserializeOwned, C: CommonCode>(
+        &self,
+        request: Request<'_, impl InputType>,
+    ) -> Result<Begun<'a, T>, Stop<C>> {
+        begin(&self.app.store, self.organization(), self.subject, request).await
+    }
+}
+
+/// A request as far as its repetition can be told.
+pub(super) struct Request<'a, I> {
+    /// Name of the mutation.
+    pub(super) mutation: &'static str,
+    /// Its input.
+    pub(super) input: &'a I,
+    /// Its idempotency key.
+    pub(super) key: Option<&'a str>,
+}
+
+/// Whether a request is new.
+pub(super) enum Begun<'a, T> {
+    /// It is: go on.
+    New(Work<'a>),
+    /// It is not: this was its outcome.
+    Before(T),
+}
+
+/// A mutation in its transaction.
+pub(super) struct Work<'a> {
+    store: &'a Store,
+    pub(super) tx: Tx,
+    key: Option<KeyOwner>,
+}
+
+/// Begins a transaction and takes the idempotency key in it.
+pub(super) async fn begin<'a, T: DeserializeOwned, C: CommonCode>(
+    store: &'a Store,
+    organization: OrganizationId,
+    principal: &str,
+    request: Request<'_, impl InputType>,
+) -> Result<Begun<'a, T>, Stop<C>> {
+    let Request {
+        mutation,
+        input,
+        key,
+    } = request;
+    if key.is_some_and(|key| key.is_empty() || key.len() > MAX_KEY) {
+        let message = format!("An idempotency key has 1 to {MAX_KEY} characters.");
+        return Err(refuse(C::INVALID, message).at("idempotencyKey").into());
+    }
+    let tx = store.begin().await?;
+    let Some(key) = key else {
+        return Ok(Begun::New(Work {
+            store,
+            tx,
+            key: None,
+        }));
+    };
+    let key = KeyOwner {
+        organization,
+        principal: principal.to_owned(),
+        key: key.to_owned(),
+    };
+    let input = input.to_value().to_string();
+    match store
+        .take_key(&tx, &key, &ContentHash::of([Some(mutation), Some(&input)]))
+        .await?
+    {
+        Seen::New => Ok(Begun::New(Work {
+            store,
+            tx,
+            key: Some(key),
+        })),
+        Seen::Before(outcome) => {
+            let outcome =
+                serde_json::from_value(outcome).map_err(|error| Failure::fault(&error))?;
+            Ok(Begun::Before(outcome))
+        }
+        Seen::OtherInput => {
+            let message = "The idempotency key was used before with another input.";
+            Err(refuse(C::IDEMPOTENCY_KEY_REUSED, message)
+                .at("idempotencyKey")
+                .into())
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Returns an integration of the organization and keeps others from changing it meanwhile.
+    pub(super) async fn integration<C: CommonCode>(
+        &self,
+        organization: OrganizationId,
+        id: &ID,
+    ) -> Result<(Integration, IntegrationRow), Stop<C>> {
+        let found = match IntegrationId::local(id) {
+            Some(id) => {
+                self.store
+                    .lock_integration(&self.tx, organization, id)
+                    .await?
+            }
+            None => None,
+        };
+        found.ok_or_else(|| {
+            refuse(C::NOT_FOUND, "There is no such integration.")
+                .at("integrationId")
+                .into()
+        })
+    }
+
+    /// Commits, and keeps the outcome for whoever sends the same request again.
+    pub(super) async fn commit<T: Serialize>(self, outcome: &T) -> Result<()> {
+        if let Some(key) = &self.key {
+            let outcome = serde_json::to_value(outcome).map_err(|error| Failure::fault(&error))?;
+            self.store.save_outcome(&self.tx, key, outcome).await?;
+        }
+        self.tx
+            .commit()
+            .await
+            .map_err(|error| Failure::fault(&error))
+    }
+}
+
+/// Refuses a change of settings that someone else has changed by now (D-87).
+pub(super) fn check_revision(
+    integration: &Integration,
+    expected: Option<i32>,
+) -> Result<(), Refusal<IntegrationUserErrorCode>> {
+    match expected {
+        Some(expected) if expected != integration.revision => {
+            let message = "Someone else changed the integration in the meantime; fetch it again.";
+            Err(refuse(IntegrationUserErrorCode::RevisionConflict, message).at("expectedRevision"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the integration of a payload: as it is now, none when the viewer may not see it.
+pub(super) async fn shown(
+    ctx: &Context<'_>,
+    id: &ID,
+) -> Result<Option<object::integration::Integration>> {
+    let (Some(owner), Some(id)) = (Session::of(ctx)?.owner(), IntegrationId::local(id)) else {
+        return Ok(None);
+    };
+    let row = app(ctx)
+        .store
+        .integration(owner.organization.id, id)
+        .await?;
+    Ok(row.map(Into::into))
+}

@@ -1,0 +1,31 @@
+//! Entry points for changing things. A mutation reads like: authorize, validate, write, wake, answer.
+
+mod activation;
+mod credential;
+mod desk;
+mod entitlement;
+mod integration;
+mod rules;
+mod run;
+mod test;
+mod user_error;
+
+use async_graphql::MergedObject;
+
+pub(crate) use self::user_error::UserError;
+
+/// Entry points for changing things.
+///
+/// Every input takes an `idempotencyKey`: the same key with the same input within 24 hours returns the first outcome
+/// again instead of acting twice, and the same key with another input is refused with IDEMPOTENCY_KEY_REUSED. A
+/// refused request has done nothing and is not remembered.
+#[derive(MergedObject, Default)]
+pub struct Mutation(
+    integration::IntegrationMutations,
+    credential::CredentialMutations,
+    rules::RulesMutations,
+    test::TestMutations,
+    activation::ActivationMutations,
+    run::RunMutations,
+    entitlement::EntitlementMutations,
+);

@@ -1,0 +1,265 @@
+//! The change log of runs.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use lockstep_domain::{ChangeAction as Action, ObjectKind, RunId, UserId};
+use lockstep_store::Store;
+use lockstep_store::change::{self as stored, ChangeFilter};
+
+use super::enums::{
+    ChangeAction, ChangeOutcome, ChangeReasonCode, DeactivationReason, DirectoryObjectType,
+    HoldCategory,
+};
+use super::node::Node;
+use super::run::Run;
+use super::user::{User, domain_all};
+use crate::error::{Failure, Result};
+use crate::id::GlobalId;
+use crate::loader::Loaders;
+use crate::page::{Edges, Paging, connection};
+use crate::scalar::{Guid, Timestamp, int};
+
+/// An entry of a change log as stored. Reached only by owners of its organization.
+#[derive(Debug, Clone)]
+pub(crate) struct RunChange(pub(crate) Arc<stored::Change>);
+
+impl From<stored::Change> for RunChange {
+    fn from(change: stored::Change) -> Self {
+        Self(Arc::new(change))
+    }
+}
+
+/// One entry of the change log of a run.
+#[Object]
+impl RunChange {
+    /// The opaque, globally unique id of the entry.
+    pub(crate) async fn id(&self) -> ID {
+        self.0.id.global()
+    }
+
+    /// The run.
+    async fn run(&self, ctx: &Context<'_>) -> Result<Run> {
+        let run = Loaders::one(ctx, self.0.run_id).await?;
+        run.map(Run::from)
+            .ok_or_else(|| Failure::Fault("a change has no run".to_owned()))
+    }
+
+    /// Place in the change log, counting up from 1 without gaps.
+    async fn sequence(&self) -> i32 {
+        int(self.0.sequence)
+    }
+
+    /// When the change was made or worked out.
+    async fn occurred_at(&self) -> Timestamp {
+        self.0.occurred_at.into()
+    }
+
+    /// What was done.
+    async fn action(&self) -> ChangeAction {
+        self.0.action.into()
+    }
+
+    /// How it came out.
+    async fn outcome(&self) -> ChangeOutcome {
+        self.0.outcome.into()
+    }
+
+    /// The object that was changed.
+    async fn target(&self) -> DirectoryObjectRef {
+        DirectoryObjectRef(Arc::clone(&self.0))
+    }
+
+    /// Fields that changed.
+    async fn field_changes(&self) -> Vec<FieldChange> {
+        let changes =
+            lockstep_domain::FieldChange::between(self.0.before.as_ref(), self.0.after.as_ref());
+        changes.into_iter().map(FieldChange::from).collect()
+    }
+
+    /// Why the user is deactivated, null unless the action is DEACTIVATE of a user.
+    async fn deactivation_reason(&self) -> Option<DeactivationReason> {
+        if self.0.action != Action::Deactivate {
+            return None;
+        }
+        self.0
+            .after
+            .as_ref()?
+            .deactivation_reason
+            .map(DeactivationReason::from)
+    }
+
+    /// The limit that the change is held by, null when it was never held.
+    async fn hold_category(&self) -> Option<HoldCategory> {
+        self.0.hold_category.map(HoldCategory::from)
+    }
+
+    /// Why the change was skipped, held or failed, null when there is nothing to explain.
+    async fn reason(&self) -> Option<ChangeReason> {
+        self.0.reason.as_ref().map(ChangeReason::from)
+    }
+}
+
+/// Why a change was skipped, held or failed.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct ChangeReason {
+    /// The kind of reason.
+    code: ChangeReasonCode,
+    /// The reason in a sentence fit to be shown to a person.
+    message: String,
+    /// The field at fault, null when no single field is (E-048).
+    field: Option<String>,
+    /// Whether a later run tries again by itself.
+    retryable: bool,
+}
+
+impl From<&lockstep_domain::ChangeReason> for ChangeReason {
+    fn from(reason: &lockstep_domain::ChangeReason) -> Self {
+        Self {
+            code: reason.code.into(),
+            message: reason.message.clone(),
+            field: reason.field.clone(),
+            retryable: reason.code.is_retried(),
+        }
+    }
+}
+
+/// The object of an entry of a change log.
+pub(crate) struct DirectoryObjectRef(Arc<stored::Change>);
+
+/// Names an object of a change log as it was then, even when it no longer exists.
+#[Object]
+impl DirectoryObjectRef {
+    /// Kind of the object.
+    #[graphql(name = "type")]
+    async fn kind(&self) -> DirectoryObjectType {
+        self.0.object_kind.into()
+    }
+
+    /// Display name at the time of the change.
+    async fn display_name(&self) -> &str {
+        &self.0.display_name
+    }
+
+    /// Object id in Microsoft Entra ID, null when it was not created there.
+    async fn external_id(&self) -> Option<Guid> {
+        Guid::read(self.0.external_id.as_str())
+    }
+
+    /// The object here as it is now, null when there is none.
+    async fn node(&self, ctx: &Context<'_>) -> Result<Option<Node>> {
+        let (ObjectKind::User, Some(id)) = (self.0.object_kind, self.0.user_id) else {
+            return Ok(None);
+        };
+        Ok(Loaders::one(ctx, id)
+            .await?
+            .map(|user| Node::User(User::from(user))))
+    }
+}
+
+/// A field that changed.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct FieldChange {
+    /// Name of the field.
+    field: &'static str,
+    /// Value before, null when there was none.
+    before: Option<String>,
+    /// Value after, null when there is none.
+    after: Option<String>,
+}
+
+impl From<lockstep_domain::FieldChange> for FieldChange {
+    fn from(change: lockstep_domain::FieldChange) -> Self {
+        let lockstep_domain::FieldChange {
+            field,
+            before,
+            after,
+        } = change;
+        Self {
+            field,
+            before,
+            after,
+        }
+    }
+}
+
+connection! {
+    /// A page of a change log.
+    RunChangeConnection;
+    /// An entry of a change log in a list.
+    RunChangeEdge;
+    /// The entry.
+    node: RunChange;
+    /// Number of entries that match.
+    total
+}
+
+impl RunChangeConnection {
+    pub(crate) async fn load(
+        store: &Store,
+        run: RunId,
+        filter: ChangeFilter,
+        paging: &Paging,
+    ) -> Result<Self> {
+        let page = store.changes(run, &filter, &paging.request()?).await?;
+        Ok(Self(Edges::of(
+            page,
+            |change| change.sequence,
+            RunChange::from,
+        )))
+    }
+}
+
+/// Restricts a change log; conditions are combined with AND.
+#[derive(Debug, Clone, Default, InputObject)]
+pub(crate) struct RunChangeFilter {
+    /// Only changes of these kinds of object.
+    types: Option<Vec<DirectoryObjectType>>,
+    /// Only these actions.
+    actions: Option<Vec<ChangeAction>>,
+    /// Only these outcomes.
+    outcomes: Option<Vec<ChangeOutcome>>,
+    /// Only changes whose object's display name contains this text, without regard to case.
+    search: Option<String>,
+    /// Only changes with one of these reasons.
+    reasons: Option<Vec<ChangeReasonCode>>,
+    /// Only changes held by one of these limits.
+    hold_categories: Option<Vec<HoldCategory>>,
+    /// Only changes whose object is this user.
+    node_id: Option<ID>,
+}
+
+impl RunChangeFilter {
+    /// Narrows `within`.
+    pub(crate) fn stored(self, within: ChangeFilter) -> ChangeFilter {
+        let outcomes = self.outcomes.map(domain_all);
+        ChangeFilter {
+            kinds: self.types.map(domain_all),
+            actions: self.actions.map(domain_all),
+            outcomes: both(within.outcomes, outcomes),
+            reasons: self.reasons.map(|codes| {
+                codes
+                    .into_iter()
+                    .flat_map(ChangeReasonCode::domain)
+                    .collect()
+            }),
+            hold_categories: self.hold_categories.map(domain_all),
+            search: self.search,
+            // An id of something else matches nobody.
+            user: self
+                .node_id
+                .map(|id| UserId::local(&id).unwrap_or(UserId(uuid::Uuid::nil()))),
+        }
+    }
+}
+
+fn both<T: PartialEq>(one: Option<Vec<T>>, other: Option<Vec<T>>) -> Option<Vec<T>> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(
+            one.into_iter()
+                .filter(|value| other.contains(value))
+                .collect(),
+        ),
+        (one, other) => one.or(other),
+    }
+}

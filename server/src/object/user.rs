@@ -1,0 +1,265 @@
+//! Users and how they are tied to the directory.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use lockstep_domain::{PlatformUser, UserStatus as Status};
+use lockstep_store::user::{self as stored, LinkRow};
+
+use super::enums::{
+    DeactivationReason, LinkMatch, OrganizationRole, RecordOrigin, SyncedField, UserStatus,
+};
+use super::integration::Integration;
+use super::organization::Actor;
+use super::run::Run;
+use crate::error::Result;
+use crate::id::GlobalId as _;
+use crate::loader::{DeactivationOf, LinkOf, Loaders};
+use crate::page::connection;
+use crate::scalar::{EmailAddress, Guid, LanguageTag, Timestamp, Url};
+use crate::session::Session;
+
+/// A user as stored.
+#[derive(Debug, Clone)]
+pub(crate) struct User(Arc<PlatformUser>);
+
+impl From<PlatformUser> for User {
+    fn from(user: PlatformUser) -> Self {
+        Self(Arc::new(user))
+    }
+}
+
+impl User {
+    fn is_shown_to_owner(&self, ctx: &Context<'_>) -> bool {
+        Session::owns(ctx, self.0.organization_id)
+    }
+
+    async fn link_row(&self, ctx: &Context<'_>) -> Result<Option<LinkRow>> {
+        Loaders::one(ctx, LinkOf(self.0.id)).await
+    }
+}
+
+/// A user of the organization.
+#[Object]
+impl User {
+    /// The opaque, globally unique id of the user.
+    pub(crate) async fn id(&self) -> ID {
+        self.0.id.global()
+    }
+
+    /// First and last name, or what stands for them.
+    async fn display_name(&self) -> String {
+        self.0.display_name()
+    }
+
+    /// First name.
+    async fn given_name(&self) -> Option<&str> {
+        self.0.given_name.as_deref()
+    }
+
+    /// Last name.
+    async fn family_name(&self) -> Option<&str> {
+        self.0.family_name.as_deref()
+    }
+
+    /// Whether first and last name were derived from the display name of the directory, because it gave none.
+    async fn names_derived(&self) -> bool {
+        self.0.names_derived
+    }
+
+    /// E-mail address. It is data, never the key: linked users are found by `externalId`.
+    async fn email(&self) -> EmailAddress {
+        EmailAddress(self.0.email.clone())
+    }
+
+    /// Job title.
+    async fn job_title(&self) -> Option<&str> {
+        self.0.job_title.as_deref()
+    }
+
+    /// Picture of the user.
+    async fn image_url(&self) -> Option<Url> {
+        self.0.image_url.clone().map(Url)
+    }
+
+    /// Language of e-mails to the user.
+    async fn language(&self) -> LanguageTag {
+        LanguageTag(self.0.language.clone())
+    }
+
+    /// Whether the user chose the language; runs never change it (E-040).
+    async fn language_is_own_choice(&self) -> bool {
+        self.0.language_is_own_choice
+    }
+
+    /// Whether the user may sign in.
+    async fn status(&self) -> UserStatus {
+        self.0.status.into()
+    }
+
+    /// Why and when the user was deactivated, null unless the status is DEACTIVATED.
+    async fn deactivation(&self, ctx: &Context<'_>) -> Result<Option<UserDeactivation>> {
+        let (Status::Deactivated, Some(reason), Some(at)) = (
+            self.0.status,
+            self.0.deactivation_reason,
+            self.0.deactivated_at,
+        ) else {
+            return Ok(None);
+        };
+        let origin = Loaders::one(ctx, DeactivationOf(self.0.id)).await?;
+        let run = match origin.as_ref().and_then(|origin| origin.run_id) {
+            Some(run) if self.is_shown_to_owner(ctx) => Loaders::one(ctx, run).await?,
+            _ => None,
+        };
+        let by = origin.and_then(|origin| origin.by).map(Actor);
+        Ok(Some(UserDeactivation {
+            reason: reason.into(),
+            at: at.into(),
+            by,
+            run: run.map(Run::from),
+        }))
+    }
+
+    /// Role in the organization.
+    async fn role(&self) -> OrganizationRole {
+        self.0.role.into()
+    }
+
+    /// Where the user is managed.
+    async fn origin(&self) -> RecordOrigin {
+        self.0.origin.into()
+    }
+
+    /// Object id of the user in Microsoft Entra ID, null for users without a link.
+    async fn external_id(&self, ctx: &Context<'_>) -> Result<Option<Guid>> {
+        let row = self.link_row(ctx).await?;
+        Ok(row.and_then(|row| Guid::read(row.link.external_id.as_str())))
+    }
+
+    /// How the user is tied to the directory, null for users without a link and unless the viewer is an owner.
+    async fn link(&self, ctx: &Context<'_>) -> Result<Option<DirectoryLink>> {
+        if !self.is_shown_to_owner(ctx) {
+            return Ok(None);
+        }
+        Ok(self
+            .link_row(ctx)
+            .await?
+            .map(|row| DirectoryLink(Arc::new(row))))
+    }
+
+    /// Fields that runs write and that therefore cannot be edited here.
+    async fn synced_fields(&self, ctx: &Context<'_>) -> Result<Vec<SyncedField>> {
+        let Some(row) = self.link_row(ctx).await? else {
+            return Ok(Vec::new());
+        };
+        let integration = Loaders::one(ctx, row.link.integration_id).await?;
+        let mut fields = vec![
+            SyncedField::GivenName,
+            SyncedField::FamilyName,
+            SyncedField::Email,
+        ];
+        if integration.is_some_and(|integration| integration.rules.sync_job_title) {
+            fields.push(SyncedField::JobTitle);
+        }
+        Ok(fields)
+    }
+
+    /// When a run last confirmed the user, null for local users.
+    async fn last_synced_at(&self, ctx: &Context<'_>) -> Result<Option<Timestamp>> {
+        let Some(row) = self.link_row(ctx).await? else {
+            return Ok(None);
+        };
+        let integration = Loaders::one(ctx, row.link.integration_id).await?;
+        Ok(integration
+            .and_then(|integration| integration.data_as_of)
+            .map(Timestamp))
+    }
+
+    /// When the user was created here.
+    async fn created_at(&self) -> Timestamp {
+        self.0.created_at.into()
+    }
+}
+
+/// Why and when a user was deactivated.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct UserDeactivation {
+    /// The reason.
+    reason: DeactivationReason,
+    /// When the user was deactivated.
+    at: Timestamp,
+    /// The person who did it, null when a run did.
+    by: Option<Actor>,
+    /// The run that did it, null when a person did and unless the viewer is an owner.
+    run: Option<Run>,
+}
+
+/// The link of a user as stored.
+#[derive(Debug, Clone)]
+pub(crate) struct DirectoryLink(Arc<LinkRow>);
+
+/// The tie between a user and an account of the directory.
+#[Object]
+impl DirectoryLink {
+    /// The integration that made the tie.
+    async fn integration(&self, ctx: &Context<'_>) -> Result<Option<Integration>> {
+        Ok(Loaders::one(ctx, self.0.link.integration_id)
+            .await?
+            .map(Integration::from))
+    }
+
+    /// Directory (tenant) ID, null when the tenant was named by a domain and never resolved.
+    async fn tenant_id(&self) -> Option<Guid> {
+        Guid::read(&self.0.tenant_id)
+    }
+
+    /// How the two were found to be the same person.
+    async fn matched_by(&self) -> LinkMatch {
+        self.0.link.matched_by.into()
+    }
+
+    /// When the tie was made.
+    async fn linked_at(&self) -> Timestamp {
+        self.0.linked_at.into()
+    }
+}
+
+connection! {
+    /// A page of users.
+    UserConnection;
+    /// A user in a list.
+    UserEdge;
+    /// The user.
+    node: User;
+    /// Number of users in the whole list.
+    total
+}
+
+/// Restricts a list of users; conditions are combined with AND.
+#[derive(Debug, Clone, Default, InputObject)]
+pub(crate) struct UserFilter {
+    /// Only users with one of these statuses.
+    statuses: Option<Vec<UserStatus>>,
+    /// Only users with one of these roles.
+    roles: Option<Vec<OrganizationRole>>,
+    /// Only users managed there.
+    origin: Option<RecordOrigin>,
+    /// Only users whose name or e-mail address contains this text, without regard to case.
+    search: Option<String>,
+}
+
+impl UserFilter {
+    pub(crate) fn stored(self) -> stored::UserFilter {
+        stored::UserFilter {
+            statuses: self.statuses.map(domain_all),
+            roles: self.roles.map(domain_all),
+            origins: self.origin.map(|origin| vec![origin.into()]),
+            search: self.search,
+        }
+    }
+}
+
+/// Turns values of the schema into those of the domain.
+pub(crate) fn domain_all<S: Into<D>, D>(values: Vec<S>) -> Vec<D> {
+    values.into_iter().map(Into::into).collect()
+}

@@ -1,0 +1,263 @@
+//! Connections: which page a client wants, and the page in the shape that Relay has defined.
+
+use async_graphql::SimpleObject;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, SecondsFormat, Utc};
+use lockstep_domain::{ChangeId, HoldId, IntegrationId, RunId, TestId, UserId};
+use lockstep_store::page::{Page, PageRequest};
+use uuid::Uuid;
+
+use crate::error::{Failure, Result};
+use crate::scalar::int;
+
+/// Greatest number of edges of a page.
+pub(crate) const MAX_PAGE: i32 = 100;
+/// Number of edges of a page when the client does not say.
+const DEFAULT_PAGE: i32 = 20;
+
+/// The four arguments of a connection.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Paging {
+    pub(crate) first: Option<i32>,
+    pub(crate) after: Option<String>,
+    pub(crate) last: Option<i32>,
+    pub(crate) before: Option<String>,
+}
+
+impl Paging {
+    /// Checks the arguments.
+    pub(crate) fn request<K: CursorKey>(&self) -> Result<PageRequest<K>> {
+        let (limit, from_end) = match (self.first, self.last) {
+            (Some(_), Some(_)) => {
+                return Err(Failure::bad_input("Give `first` or `last`, not both."));
+            }
+            (Some(first), None) => (first, false),
+            (None, Some(last)) => (last, true),
+            (None, None) => (DEFAULT_PAGE, false),
+        };
+        if !(1..=MAX_PAGE).contains(&limit) {
+            return Err(Failure::bad_input(format!(
+                "`first` and `last` go from 1 to {MAX_PAGE}."
+            )));
+        }
+        Ok(PageRequest {
+            after: cursor(self.after.as_deref())?,
+            before: cursor(self.before.as_deref())?,
+            limit: u64::try_from(limit).unwrap_or_default(),
+            from_end,
+        })
+    }
+}
+
+/// Number of edges that a page can have, for the complexity of a document.
+pub(crate) fn size(first: Option<i32>, last: Option<i32>) -> usize {
+    let asked = first.or(last).unwrap_or(DEFAULT_PAGE);
+    usize::try_from(asked.clamp(1, MAX_PAGE)).unwrap_or_default()
+}
+
+/// The key of a row in its list, which a cursor stands for.
+pub(crate) trait CursorKey: Sized {
+    fn write(&self) -> String;
+    fn read(text: &str) -> Option<Self>;
+
+    fn cursor(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.write())
+    }
+}
+
+fn cursor<K: CursorKey>(text: Option<&str>) -> Result<Option<K>> {
+    let Some(text) = text else { return Ok(None) };
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+    let key = bytes
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .and_then(|text| K::read(&text));
+    key.map(Some)
+        .ok_or_else(|| Failure::bad_input("The cursor is none of this list."))
+}
+
+macro_rules! cursor_ids {
+    ($($id:ident),+ $(,)?) => {$(
+        impl CursorKey for $id {
+            fn write(&self) -> String {
+                self.0.simple().to_string()
+            }
+
+            fn read(text: &str) -> Option<Self> {
+                Uuid::parse_str(text).ok().map(Self)
+            }
+        }
+    )+};
+}
+
+cursor_ids!(UserId, IntegrationId, TestId, ChangeId, HoldId);
+
+/// Place in a change log.
+impl CursorKey for i64 {
+    fn write(&self) -> String {
+        format!("at:{self}")
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        text.strip_prefix("at:")?.parse().ok()
+    }
+}
+
+/// Place in a list of runs.
+impl CursorKey for (DateTime<Utc>, RunId) {
+    fn write(&self) -> String {
+        let at = self.0.to_rfc3339_opts(SecondsFormat::Micros, true);
+        format!("{at}/{}", self.1.0.simple())
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (at, id) = text.split_once('/')?;
+        let at = DateTime::parse_from_rfc3339(at).ok()?.with_timezone(&Utc);
+        Some((at, RunId(Uuid::parse_str(id).ok()?)))
+    }
+}
+
+/// Information about the page of a connection.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct PageInfo {
+    /// Cursor of the first edge of the page, null when the page is empty.
+    start_cursor: Option<String>,
+    /// Cursor of the last edge of the page, null when the page is empty.
+    end_cursor: Option<String>,
+    /// Whether there are more edges after this page.
+    has_next_page: bool,
+    /// Whether there are edges before this page.
+    has_previous_page: bool,
+}
+
+/// A page with the cursors of its nodes.
+#[derive(Debug, Clone)]
+pub(crate) struct Edges<T> {
+    pub(crate) items: Vec<(String, T)>,
+    pub(crate) info: PageInfo,
+    pub(crate) total: i32,
+}
+
+impl<T> Edges<T> {
+    /// Makes the edges of a page of rows.
+    pub(crate) fn of<R, K: CursorKey>(
+        page: Page<R>,
+        key: impl Fn(&R) -> K,
+        node: impl Fn(R) -> T,
+    ) -> Self {
+        let Page {
+            items,
+            has_next,
+            has_previous,
+            total,
+        } = page;
+        let items: Vec<(String, T)> = items
+            .into_iter()
+            .map(|row| (key(&row).cursor(), node(row)))
+            .collect();
+        let info = PageInfo {
+            start_cursor: items.first().map(|(cursor, _)| cursor.clone()),
+            end_cursor: items.last().map(|(cursor, _)| cursor.clone()),
+            has_next_page: has_next,
+            has_previous_page: has_previous,
+        };
+        Self {
+            items,
+            info,
+            total: int(total),
+        }
+    }
+}
+
+/// Declares a connection type and its edge type, each with a description of its own.
+macro_rules! connection {
+    (
+        $(#[$page_meta:meta])* $connection:ident;
+        $(#[$edge_meta:meta])* $edge:ident;
+        $(#[$node_meta:meta])* node: $node:ty;
+        $(#[$total_meta:meta])* total
+    ) => {
+        #[derive(Debug, Clone)]
+        pub(crate) struct $connection(pub(crate) $crate::page::Edges<$node>);
+
+        $(#[$page_meta])*
+        #[async_graphql::Object]
+        impl $connection {
+            /// The edges of the page.
+            async fn edges(&self) -> Vec<$edge> {
+                let edge = |(cursor, node): &(String, $node)| $edge { cursor: cursor.clone(), node: node.clone() };
+                self.0.items.iter().map(edge).collect()
+            }
+
+            /// The nodes of the page, without their cursors.
+            async fn nodes(&self) -> Vec<$node> {
+                self.0.items.iter().map(|(_, node)| node.clone()).collect()
+            }
+
+            /// Information about the page.
+            async fn page_info(&self) -> $crate::page::PageInfo {
+                self.0.info.clone()
+            }
+
+            $(#[$total_meta])*
+            async fn total_count(&self) -> i32 {
+                self.0.total
+            }
+        }
+
+        $(#[$edge_meta])*
+        #[derive(Debug, Clone, async_graphql::SimpleObject)]
+        pub(crate) struct $edge {
+            /// Cursor of the edge.
+            cursor: String,
+            $(#[$node_meta])*
+            node: $node,
+        }
+    };
+}
+
+pub(crate) use connection;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(first: Option<i32>, last: Option<i32>) -> Option<(u64, bool)> {
+        let paging = Paging {
+            first,
+            last,
+            ..Paging::default()
+        };
+        paging
+            .request::<UserId>()
+            .ok()
+            .map(|request| (request.limit, request.from_end))
+    }
+
+    #[test]
+    fn d88_a_page_has_1_to_100_edges_and_20_by_default() {
+        assert_eq!(asked(None, None), Some((20, false)));
+        assert_eq!(asked(Some(100), None), Some((100, false)));
+        assert_eq!(asked(None, Some(1)), Some((1, true)));
+        for (first, last) in [
+            (Some(0), None),
+            (Some(101), None),
+            (None, Some(-1)),
+            (Some(1), Some(1)),
+        ] {
+            assert_eq!(asked(first, last), None, "{first:?} {last:?}");
+        }
+    }
+
+    #[test]
+    fn cursors_come_back_and_those_of_other_lists_are_refused() {
+        let key = (DateTime::UNIX_EPOCH, RunId(Uuid::from_u128(3)));
+        let text = key.cursor();
+        assert_eq!(
+            cursor::<(DateTime<Utc>, RunId)>(Some(&text)).ok().flatten(),
+            Some(key)
+        );
+        assert!(cursor::<i64>(Some(&text)).is_err());
+        assert!(cursor::<UserId>(Some("%%%")).is_err());
+    }
+}

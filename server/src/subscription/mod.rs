@@ -1,0 +1,151 @@
+//! Entry points for live updates. The rows are the truth: a signal only says that a row is worth a look.
+
+mod follow;
+mod watch;
+
+use async_graphql::{Context, ID, Subscription as GraphqlSubscription};
+use futures::Stream;
+use lockstep_domain::{IntegrationId, OrganizationId, RunId, UserId};
+use lockstep_store::Store;
+
+use self::follow::Follower;
+use self::watch::{IntegrationWatch, RunWatch};
+use crate::app;
+use crate::error::{Failure, Result};
+use crate::id::GlobalId;
+use crate::object::event::{EventCursor, IntegrationUpdatedEvent, RunEvent, RunUpdatedEvent};
+use crate::session::{Session, not_owner};
+
+/// The root of subscriptions.
+pub struct Subscription;
+
+/// Entry points for live updates, over WebSocket (graphql-transport-ws) or server-sent events.
+#[GraphqlSubscription]
+impl Subscription {
+    /// Follows one run.
+    ///
+    /// Without `after` the first event is a RunSnapshot of the present state, so nothing is lost between a query and
+    /// the subscription. With `after` the events after that cursor follow, in order and without gaps; when the cursor
+    /// cannot be resumed from, the first event is a RunSnapshot instead. The stream completes after RunFinished, at
+    /// once when the run has finished already. RunProgressed is sent at most four times a second. What is held does
+    /// not keep the run from ending. It ends with the error FORBIDDEN when the viewer stops being an owner.
+    async fn run_progress(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id of the run.")] run_id: ID,
+        #[graphql(
+            desc = "The `cursor` of the last event that was received, to go on after a lost connection."
+        )]
+        after: Option<String>,
+        #[graphql(
+            desc = "Whether to send a RunChangeRecorded for every entry of the change log.",
+            default
+        )]
+        include_changes: bool,
+    ) -> Result<impl Stream<Item = Result<RunEvent>> + use<>> {
+        let watcher = Watcher::of(ctx)?;
+        let app = app(ctx);
+        let id = RunId::local(&run_id).ok_or_else(no_such_run)?;
+        let after = after
+            .as_deref()
+            .map(|cursor| place(id, cursor))
+            .transpose()?;
+        // First listen, then read, so that nothing falls between the two.
+        let signals = app.queue.bus().subscribe();
+        let run = app
+            .store
+            .run(watcher.organization, id)
+            .await?
+            .ok_or_else(no_such_run)?;
+        Ok(Follower::new(
+            app.store.clone(),
+            watcher,
+            signals,
+            run,
+            after,
+            include_changes,
+        )
+        .events())
+    }
+
+    /// Tells of every run of the organization, or of one integration, that is queued or changes state. Made for lists.
+    async fn run_updated(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only runs of this integration.")] integration_id: Option<ID>,
+    ) -> Result<impl Stream<Item = Result<RunUpdatedEvent>> + use<>> {
+        let watcher = Watcher::of(ctx)?;
+        let app = app(ctx);
+        let only = only(integration_id)?;
+        let signals = app.queue.bus().subscribe();
+        Ok(RunWatch::start(app.store.clone(), watcher, signals, only)
+            .await?
+            .events())
+    }
+
+    /// Tells of every integration of the organization, or of one, that changes its state, settings or pause.
+    async fn integration_updated(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only this integration.")] integration_id: Option<ID>,
+    ) -> Result<impl Stream<Item = Result<IntegrationUpdatedEvent>> + use<>> {
+        let watcher = Watcher::of(ctx)?;
+        let app = app(ctx);
+        let only = only(integration_id)?;
+        let signals = app.queue.bus().subscribe();
+        Ok(
+            IntegrationWatch::start(app.store.clone(), watcher, signals, only)
+                .await?
+                .events(),
+        )
+    }
+}
+
+/// The owner who watches; asked again whether they still are one while the stream lives (D-89).
+#[derive(Debug, Clone, Copy)]
+struct Watcher {
+    organization: OrganizationId,
+    user: UserId,
+}
+
+impl Watcher {
+    fn of(ctx: &Context<'_>) -> Result<Self> {
+        let owner = Session::owner_of(ctx)?;
+        Ok(Self {
+            organization: owner.organization.id,
+            user: owner.user.id,
+        })
+    }
+
+    /// Refuses who is no owner any more.
+    async fn check(&self, store: &Store) -> Result<()> {
+        if Session::is_owner(store, self.organization, self.user).await? {
+            Ok(())
+        } else {
+            Err(not_owner())
+        }
+    }
+}
+
+fn place(run: RunId, cursor: &str) -> Result<i64> {
+    match EventCursor::of(cursor) {
+        Some(EventCursor(of, sequence)) if of == run => Ok(sequence),
+        _ => Err(Failure::bad_input("The cursor is none of this run.")),
+    }
+}
+
+/// Reads an id to watch; one of nothing watches nothing.
+fn only(id: Option<ID>) -> Result<Option<IntegrationId>> {
+    let Some(id) = id else { return Ok(None) };
+    IntegrationId::local(&id)
+        .map(Some)
+        .ok_or_else(|| not_found("There is no such integration."))
+}
+
+fn no_such_run() -> Failure {
+    not_found("There is no such run.")
+}
+
+fn not_found(message: &str) -> Failure {
+    Failure::NotFound(message.to_owned())
+}

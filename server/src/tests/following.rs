@@ -1,0 +1,200 @@
+//! Live updates.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use lockstep_domain::{Role, RunPhase};
+use lockstep_queue::Signal;
+use lockstep_store::lease::Step;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::world::{Who, World};
+use crate::id::GlobalId as _;
+use crate::signal;
+
+const FOLLOW: &str = "subscription($id: ID!, $after: String, $changes: Boolean! = false) {
+    runProgress(runId: $id, after: $after, includeChanges: $changes) {
+        __typename cursor sequence run { state } ... on RunProgressed { progress { phase processed percent } } } }";
+
+async fn next(stream: &mut (impl futures::Stream<Item = Value> + Unpin)) -> Option<Value> {
+    let answer = timeout(Duration::from_secs(5), stream.next())
+        .await
+        .expect("an event within 5 s");
+    answer.map(|answer| {
+        assert!(answer.get("errors").is_none(), "{answer}");
+        answer["data"]["runProgress"].clone()
+    })
+}
+
+fn kinds(events: &[Value]) -> Vec<&str> {
+    events
+        .iter()
+        .map(|event| event["__typename"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn d89_a_run_is_followed_from_the_queue_to_its_end() {
+    let world = World::new().await;
+    let (_, run) = world.active().await;
+    let mut stream = world
+        .follow(Who::Ada, FOLLOW, json!({ "id": run.global() }))
+        .await;
+    let mut events = vec![next(&mut stream).await.unwrap()];
+    assert_eq!(events[0]["run"]["state"], "QUEUED");
+
+    let lease = world.claim(run).await;
+    signal::run_changed(&world.context, world.organization, run).await;
+    events.push(next(&mut stream).await.unwrap());
+    for processed in 1..=3 {
+        let step = Step {
+            phase: RunPhase::ReadingUsers,
+            processed,
+            total: Some(4),
+        };
+        world.store.report(&lease, step).await.unwrap();
+        signal::run_changed(&world.context, world.organization, run).await;
+    }
+    events.push(next(&mut stream).await.unwrap());
+    world.finish(&lease, None).await;
+    // No signal: the row is read again after a silence.
+    events.push(next(&mut stream).await.unwrap());
+    assert_eq!(next(&mut stream).await, None);
+
+    assert_eq!(
+        kinds(&events),
+        ["RunSnapshot", "RunStarted", "RunProgressed", "RunFinished"]
+    );
+    assert_eq!(
+        events[2]["progress"]["processed"], 3,
+        "reports in a quarter of a second become one"
+    );
+    let numbers: Vec<i64> = events
+        .iter()
+        .map(|event| event["sequence"].as_i64().unwrap())
+        .collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+
+    // Whoever comes later sees the end at once, and whoever saw it nothing more.
+    let mut late = world
+        .follow(Who::Ada, FOLLOW, json!({ "id": run.global() }))
+        .await;
+    let seen = [
+        next(&mut late).await.unwrap(),
+        next(&mut late).await.unwrap(),
+    ];
+    assert_eq!(
+        (kinds(&seen), next(&mut late).await),
+        (vec!["RunSnapshot", "RunFinished"], None)
+    );
+    assert_eq!(
+        seen[1]["sequence"], events[3]["sequence"],
+        "the same event has the same number for everyone"
+    );
+    let after = |event: &Value| json!({ "id": run.global(), "after": event["cursor"] });
+    let mut resumed = world.follow(Who::Ada, FOLLOW, after(&events[0])).await;
+    let seen = [
+        next(&mut resumed).await.unwrap(),
+        next(&mut resumed).await.unwrap(),
+    ];
+    assert_eq!(
+        (kinds(&seen), next(&mut resumed).await),
+        (vec!["RunStarted", "RunFinished"], None)
+    );
+    let mut done = world.follow(Who::Ada, FOLLOW, after(&events[3])).await;
+    assert_eq!(next(&mut done).await, None);
+}
+
+#[tokio::test]
+async fn a_subscription_is_refused_like_a_query() {
+    let world = World::new().await;
+    let (_, run) = world.active().await;
+    let code = async |who, variables: Value| {
+        let answer = world
+            .follow(who, FOLLOW, variables)
+            .await
+            .next()
+            .await
+            .unwrap();
+        answer["errors"][0]["extensions"]["code"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let id = json!({ "id": run.global() });
+    assert_eq!(code(Who::Nobody, id.clone()).await, "UNAUTHENTICATED");
+    assert_eq!(code(Who::Ben, id.clone()).await, "FORBIDDEN");
+    assert_eq!(code(Who::Eve, id).await, "NOT_FOUND");
+    assert_eq!(code(Who::Ada, json!({ "id": "x" })).await, "NOT_FOUND");
+    assert_eq!(
+        code(Who::Ada, json!({ "id": run.global(), "after": "x" })).await,
+        "BAD_USER_INPUT"
+    );
+}
+
+#[tokio::test]
+async fn a_subscription_ends_when_its_viewer_is_no_owner_any_more() {
+    let world = World::new().await;
+    let (_, run) = world.active().await;
+    let mut stream = world
+        .follow(Who::Ada, FOLLOW, json!({ "id": run.global() }))
+        .await;
+    next(&mut stream).await.unwrap();
+    world.set_role(world.ada, Role::Member).await;
+    let answer = timeout(Duration::from_secs(5), stream.next())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    assert_eq!(stream.next().await, None);
+}
+
+#[tokio::test]
+async fn lists_are_told_of_runs_and_integrations() {
+    let world = World::new().await;
+    let id = world.integration().await;
+    world.pass_test(id).await;
+    let runs = "subscription { runUpdated { previousState run { state } } }";
+    let integrations =
+        "subscription { integrationUpdated { previousState integration { state } } }";
+    let mut runs = world.follow(Who::Ada, runs, json!({})).await;
+    let mut integrations = world.follow(Who::Ada, integrations, json!({})).await;
+    let act = async {
+        // The streams listen from their first poll on.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world
+            .mutate(
+                Who::Ada,
+                "activateIntegration",
+                "",
+                json!({ "integrationId": id.global() }),
+            )
+            .await;
+        let foreign = Signal::Integration {
+            organization_id: world.other,
+            integration_id: id,
+        };
+        world.context.queue.bus().publish(&foreign).await;
+    };
+    let (run, integration, ()) = tokio::join!(runs.next(), integrations.next(), act);
+    let queued = json!({ "previousState": null, "run": { "state": "QUEUED" } });
+    assert_eq!(run.unwrap()["data"]["runUpdated"], queued);
+    let activated = json!({ "previousState": "DRAFT", "integration": { "state": "ACTIVE" } });
+    assert_eq!(
+        integration.unwrap()["data"]["integrationUpdated"],
+        activated
+    );
+
+    let deactivate = world.mutate(
+        Who::Ada,
+        "deactivateIntegration",
+        "",
+        json!({ "integrationId": id.global() }),
+    );
+    let (run, _) = tokio::join!(runs.next(), deactivate);
+    assert_eq!(
+        run.unwrap()["data"]["runUpdated"],
+        json!({ "previousState": "QUEUED", "run": { "state": "CANCELED" } })
+    );
+}

@@ -1,0 +1,399 @@
+//! Counts what a document asks for before anything walks it.
+//!
+//! A fragment that spreads the next one twice doubles the document with each step, and async-graphql walks all of it
+//! three times before it compares any limit. Here each fragment is counted once and its count remembered, so the time
+//! is linear in the size of the text.
+
+use std::collections::HashMap;
+
+use async_graphql::{
+    Name, Positioned, ServerError,
+    parser::types::{ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet},
+};
+
+use super::{error::ErrorCode, options::TransportOptions};
+
+/// Fields below one another under `__schema` or `__type`. The introspection query of graphql 16 has 14.
+const MAX_INTROSPECTION_DEPTH: usize = 20;
+/// Selections under `__schema` and `__type`. The introspection query of graphql 16 has fewer than 250; each of them
+/// may be answered once for every field of every type.
+const MAX_INTROSPECTION_SELECTIONS: usize = 600;
+/// Lists of types or fields inside one another. The introspection query has 1; each further one multiplies the answer.
+const MAX_INTROSPECTION_LISTS: usize = 2;
+/// Fragments spread inside one another, which bounds the recursion of this module and of async-graphql.
+const MAX_FRAGMENT_CHAIN: usize = 32;
+/// What all definitions together may have for each selection of an operation: validation also looks at each fragment
+/// by itself.
+const DEFINITIONS_FACTOR: usize = 5;
+
+/// How much a document may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    pub(super) document_bytes: usize,
+    pub(super) expanded_selections: usize,
+    pub(super) aliases: usize,
+    pub(super) root_fields: usize,
+    pub(super) directives: usize,
+    pub(super) depth: usize,
+}
+
+impl Limits {
+    pub(super) fn of(options: &TransportOptions) -> Self {
+        Self {
+            document_bytes: options.max_document_bytes,
+            expanded_selections: options.max_expanded_selections,
+            aliases: options.max_aliases,
+            root_fields: options.max_root_fields,
+            directives: options.max_directives,
+            depth: options.max_depth,
+        }
+    }
+}
+
+/// What a part of a document asks for, every spread written out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Measure {
+    selections: usize,
+    aliases: usize,
+    directives: usize,
+    depth: usize,
+    /// Fields of the part itself, without those below them.
+    own_fields: usize,
+    /// `fields`, `interfaces` and the like inside one another, wherever they are.
+    type_lists: usize,
+    introspection_selections: usize,
+    introspection_depth: usize,
+    introspection_lists: usize,
+}
+
+impl Measure {
+    /// Whether the document asks for the schema.
+    pub(super) fn introspects(&self) -> bool {
+        self.introspection_selections > 0
+    }
+
+    /// Puts `other` beside what is there. Saturates, because a bomb overflows any integer.
+    fn beside(&mut self, other: Self) {
+        self.selections = self.selections.saturating_add(other.selections);
+        self.aliases = self.aliases.saturating_add(other.aliases);
+        self.directives = self.directives.saturating_add(other.directives);
+        self.depth = self.depth.max(other.depth);
+        self.own_fields = self.own_fields.saturating_add(other.own_fields);
+        self.type_lists = self.type_lists.max(other.type_lists);
+        self.introspection_selections = self
+            .introspection_selections
+            .saturating_add(other.introspection_selections);
+        self.introspection_depth = self.introspection_depth.max(other.introspection_depth);
+        self.introspection_lists = self.introspection_lists.max(other.introspection_lists);
+    }
+
+    /// Returns the measure of a field that has `self` below it.
+    fn under(self, field: &Field) -> Self {
+        let name = field.name.node.as_str();
+        let mut measure = Self {
+            selections: self.selections.saturating_add(1),
+            aliases: self
+                .aliases
+                .saturating_add(usize::from(field.alias.is_some())),
+            directives: self.directives.saturating_add(field.directives.len()),
+            depth: self.depth.saturating_add(1),
+            own_fields: 1,
+            type_lists: self.type_lists + usize::from(is_type_list(name)),
+            ..self
+        };
+        if matches!(name, "__schema" | "__type") {
+            measure.introspection_selections = measure.selections;
+            measure.introspection_depth = self.depth;
+            measure.introspection_lists = self.type_lists;
+            measure.depth = 1;
+        }
+        measure
+    }
+}
+
+// Those that graphql-js counts in MaxIntrospectionDepthRule.
+fn is_type_list(name: &str) -> bool {
+    matches!(
+        name,
+        "fields" | "interfaces" | "possibleTypes" | "inputFields"
+    )
+}
+
+/// Refuses a document that is too long to be parsed.
+pub(super) fn check_size(document: &str, limits: &Limits) -> Result<(), ServerError> {
+    if document.len() <= limits.document_bytes {
+        return Ok(());
+    }
+    let limit = limits.document_bytes;
+    Err(cost(format!("The document is longer than {limit} bytes.")))
+}
+
+/// Measures a document and refuses it when it asks for too much.
+pub(super) fn check(
+    document: &ExecutableDocument,
+    limits: &Limits,
+) -> Result<Measure, ServerError> {
+    let mut counter = Counter {
+        document,
+        known: HashMap::new(),
+        open: Vec::new(),
+    };
+    let mut operations = Measure::default();
+    for (_, operation) in document.operations.iter() {
+        let mut measure = counter.selection_set(&operation.node.selection_set.node)?;
+        measure.directives = measure
+            .directives
+            .saturating_add(operation.node.directives.len());
+        check_one(&measure, limits)?;
+        operations.beside(measure);
+    }
+    check_total(&operations, limits)?;
+    let mut everything = operations.selections;
+    for name in document.fragments.keys() {
+        everything = everything.saturating_add(counter.fragment(name)?.selections);
+    }
+    let limit = limits
+        .expanded_selections
+        .saturating_mul(DEFINITIONS_FACTOR);
+    within(everything, limit, "selections in all definitions")?;
+    Ok(operations)
+}
+
+/// Compares what only one operation of the document can spend.
+fn check_one(measure: &Measure, limits: &Limits) -> Result<(), ServerError> {
+    within(measure.own_fields, limits.root_fields, "root fields")?;
+    if measure.depth > limits.depth {
+        return Err(depth(limits.depth));
+    }
+    if measure.introspection_depth > MAX_INTROSPECTION_DEPTH
+        || measure.introspection_lists > MAX_INTROSPECTION_LISTS
+    {
+        let message = "The introspection is nested too deeply.";
+        return Err(ErrorCode::DepthLimitExceeded.error(message));
+    }
+    Ok(())
+}
+
+/// Compares what validation walks for all operations together, whichever is run.
+fn check_total(measure: &Measure, limits: &Limits) -> Result<(), ServerError> {
+    within(measure.selections, limits.expanded_selections, "selections")?;
+    within(measure.aliases, limits.aliases, "aliases")?;
+    within(measure.directives, limits.directives, "directives")?;
+    let introspection = measure.introspection_selections;
+    within(
+        introspection,
+        MAX_INTROSPECTION_SELECTIONS,
+        "selections of the schema",
+    )
+}
+
+fn within(count: usize, limit: usize, what: &str) -> Result<(), ServerError> {
+    if count <= limit {
+        return Ok(());
+    }
+    Err(cost(format!(
+        "The document has more than {limit} {what}, counted with every fragment written out."
+    )))
+}
+
+fn cost(message: String) -> ServerError {
+    ErrorCode::CostLimitExceeded.error(message)
+}
+
+fn depth(limit: usize) -> ServerError {
+    let message = format!("The document is nested more than {limit} fields deep.");
+    ErrorCode::DepthLimitExceeded.error(message)
+}
+
+/// Counts a document with memory for each fragment.
+struct Counter<'a> {
+    document: &'a ExecutableDocument,
+    known: HashMap<&'a str, Measure>,
+    /// The fragments that are being counted, outermost first.
+    open: Vec<&'a str>,
+}
+
+impl<'a> Counter<'a> {
+    fn selection_set(&mut self, set: &'a SelectionSet) -> Result<Measure, ServerError> {
+        let mut measure = Measure::default();
+        for selection in &set.items {
+            measure.beside(self.selection(&selection.node)?);
+        }
+        Ok(measure)
+    }
+
+    fn selection(&mut self, selection: &'a Selection) -> Result<Measure, ServerError> {
+        let mut measure = match selection {
+            Selection::Field(field) => {
+                let below = self.selection_set(&field.node.selection_set.node)?;
+                return Ok(below.under(&field.node));
+            }
+            Selection::InlineFragment(inline) => {
+                self.selection_set(&inline.node.selection_set.node)?
+            }
+            Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node)?,
+        };
+        measure.selections = measure.selections.saturating_add(1);
+        measure.directives = measure
+            .directives
+            .saturating_add(selection.directives().len());
+        Ok(measure)
+    }
+
+    fn fragment(&mut self, name: &'a Name) -> Result<Measure, ServerError> {
+        let name = name.as_str();
+        if let Some(measure) = self.known.get(name) {
+            return Ok(*measure);
+        }
+        // A fragment that does not exist counts nothing: validation names it better.
+        let Some(fragment) = self.document.fragments.get(name) else {
+            return Ok(Measure::default());
+        };
+        self.enter(name, fragment)?;
+        let mut measure = self.selection_set(&fragment.node.selection_set.node)?;
+        measure.directives = measure
+            .directives
+            .saturating_add(fragment.node.directives.len());
+        self.open.pop();
+        self.known.insert(name, measure);
+        Ok(measure)
+    }
+
+    fn enter(
+        &mut self,
+        name: &'a str,
+        fragment: &Positioned<FragmentDefinition>,
+    ) -> Result<(), ServerError> {
+        if self.open.contains(&name) {
+            let message = format!("The fragment \"{name}\" spreads itself.");
+            let mut error = ErrorCode::GraphqlValidationFailed.error(message);
+            error.locations = vec![fragment.pos];
+            return Err(error);
+        }
+        if self.open.len() >= MAX_FRAGMENT_CHAIN {
+            let message =
+                format!("More than {MAX_FRAGMENT_CHAIN} fragments spread inside one another.");
+            return Err(ErrorCode::DepthLimitExceeded.error(message));
+        }
+        self.open.push(name);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use async_graphql::parser::parse_query;
+
+    use super::{super::error::code_of, *};
+
+    fn limits() -> Limits {
+        Limits::of(&TransportOptions::default())
+    }
+
+    fn checked(document: &str) -> Result<Measure, String> {
+        let document = parse_query(document).expect("a document of a test");
+        check(&document, &limits()).map_err(|error| code_of(&error).unwrap_or_default().to_owned())
+    }
+
+    fn measured(document: &str) -> Measure {
+        checked(document).expect("a document within the limits")
+    }
+
+    fn bomb(steps: usize) -> String {
+        let mut document = "{ ...F0 }".to_owned();
+        for step in 0..steps {
+            let next = step + 1;
+            write!(
+                document,
+                " fragment F{step} on Q {{ ...F{next} ...F{next} }}"
+            )
+            .expect("writing to a string");
+        }
+        write!(document, " fragment F{steps} on Q {{ a }}").expect("writing to a string");
+        document
+    }
+
+    #[test]
+    fn fields_aliases_and_directives_are_counted() {
+        let measure = measured("{ x: a { b @skip(if: true) } c }");
+        assert_eq!(
+            (measure.selections, measure.aliases, measure.directives),
+            (3, 1, 1)
+        );
+        assert_eq!((measure.depth, measure.own_fields), (2, 2));
+    }
+
+    #[test]
+    fn fragment_counts_each_time_it_is_spread() {
+        let measure = measured("{ a { ...F } b { ...F } } fragment F on T { x y }");
+        // a, b, two spreads, and x and y twice.
+        assert_eq!(measure.selections, 8);
+    }
+
+    #[test]
+    fn doubling_fragments_are_refused_at_once() {
+        assert_eq!(checked(&bomb(31)), Err("COST_LIMIT_EXCEEDED".to_owned()));
+    }
+
+    #[test]
+    fn fragments_that_nothing_spreads_are_counted_too() {
+        let unused = bomb(20).replace("{ ...F0 }", "{ a }");
+        assert_eq!(checked(&unused), Err("COST_LIMIT_EXCEEDED".to_owned()));
+    }
+
+    #[test]
+    fn long_chain_of_fragments_is_refused() {
+        assert_eq!(checked(&bomb(40)), Err("DEPTH_LIMIT_EXCEEDED".to_owned()));
+    }
+
+    #[test]
+    fn fragment_that_spreads_itself_is_refused() {
+        let cycle = "{ ...A } fragment A on Q { ...B } fragment B on Q { ...A }";
+        assert_eq!(checked(cycle), Err("GRAPHQL_VALIDATION_FAILED".to_owned()));
+    }
+
+    #[test]
+    fn depth_goes_through_fragments() {
+        let document = format!(
+            "{{ a {{ ...F }} }} fragment F on T {}b{}",
+            "{ b ".repeat(15),
+            "}".repeat(15)
+        );
+        assert_eq!(checked(&document), Err("DEPTH_LIMIT_EXCEEDED".to_owned()));
+    }
+
+    #[test]
+    fn root_fields_are_counted_through_fragments() {
+        let fields: String = (0..21).map(|n| format!("f{n} ")).collect();
+        let document = format!("{{ ...F }} fragment F on Q {{ {fields} }}");
+        assert_eq!(checked(&document), Err("COST_LIMIT_EXCEEDED".to_owned()));
+    }
+
+    #[test]
+    fn introspection_query_of_graphql_16_passes() {
+        let measure = measured(include_str!("testdata/introspection.graphql"));
+        assert!(measure.introspects());
+        assert_eq!(measure.depth, 1);
+        assert_eq!(
+            (measure.introspection_depth, measure.introspection_lists),
+            (14, 1)
+        );
+    }
+
+    #[test]
+    fn introspection_that_multiplies_itself_is_refused() {
+        let deep =
+            "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }";
+        assert_eq!(checked(deep), Err("DEPTH_LIMIT_EXCEEDED".to_owned()));
+    }
+
+    #[test]
+    fn introspection_is_seen_inside_a_fragment() {
+        assert!(
+            measured("{ ...F } fragment F on Query { __type(name: \"A\") { name } }").introspects()
+        );
+        assert!(!measured("{ __typename }").introspects());
+    }
+}

@@ -1,0 +1,85 @@
+//! The part of a socket's life before `connection_ack`.
+
+use async_graphql::Executor;
+use axum::extract::ws::Message;
+use futures::StreamExt;
+use tokio::{sync::mpsc, time};
+
+use super::{
+    super::{
+        Transport,
+        auth::{self, Authenticated, Authenticator},
+    },
+    close::Close,
+    connection::{Ending, Incoming, text_of},
+    message::{ClientMessage, ServerMessage, credential},
+};
+
+/// A caller that has said who they are.
+pub(super) struct Introduced<S> {
+    pub(super) authorization: Option<String>,
+    pub(super) authenticated: Authenticated<S>,
+}
+
+/// Waits for `connection_init` and acknowledges it.
+///
+/// `header` is the credential of the upgrade, which counts when the payload has none.
+pub(super) async fn introduce<E: Executor, A: Authenticator>(
+    transport: &Transport<E, A>,
+    incoming: &mut impl Incoming,
+    outgoing: &mpsc::Sender<Message>,
+    header: Option<String>,
+) -> Result<Introduced<A::Session>, Ending> {
+    let waiting = await_init(incoming, outgoing);
+    let payload = tokio::select! {
+        () = transport.shutdown.cancelled() => return Err(Close::going_away().into()),
+        () = outgoing.closed() => return Err(Ending::Gone),
+        waited = time::timeout(transport.options.init_timeout, waiting) => match waited {
+            Ok(credential) => credential?,
+            Err(_) => return Err(Close::init_timeout().into()),
+        },
+    };
+    let authorization = payload.or(header);
+    let authenticated = auth::authenticate(
+        transport.authenticator.as_ref(),
+        authorization.as_deref(),
+        &transport.options,
+    )
+    .await
+    .map_err(Close::from)?;
+    send(outgoing, &ServerMessage::ConnectionAck).await?;
+    Ok(Introduced {
+        authorization,
+        authenticated,
+    })
+}
+
+async fn await_init(
+    incoming: &mut impl Incoming,
+    outgoing: &mpsc::Sender<Message>,
+) -> Result<Option<String>, Ending> {
+    loop {
+        let Some(text) = text_of(incoming.next().await)? else {
+            continue;
+        };
+        match ClientMessage::read(&text)? {
+            ClientMessage::ConnectionInit { payload } => return Ok(credential(payload)?),
+            ClientMessage::Ping { payload } => {
+                send(outgoing, &ServerMessage::Pong { payload }).await?;
+            }
+            ClientMessage::Pong {} | ClientMessage::Complete { .. } => {}
+            ClientMessage::Subscribe { .. } => return Err(Close::unauthorized().into()),
+        }
+    }
+}
+
+/// Queues a message; waits while the queue is full, which the writer ends when the reader is too slow.
+pub(super) async fn send(
+    outgoing: &mpsc::Sender<Message>,
+    message: &ServerMessage<'_>,
+) -> Result<(), Ending> {
+    outgoing
+        .send(message.frame())
+        .await
+        .map_err(|_| Ending::Gone)
+}
