@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use lockstep_seal::{Opener, Sealer, generate_keys};
@@ -53,24 +53,35 @@ fn random_text() -> SecretString {
     .into()
 }
 
-/// Reads a key file, and makes it when there is none. Of two processes that make it at once one wins.
+/// Reads a key file, and makes it when there is none.
+///
+/// It is written under another name first and then given its own, which fails when it is there already. So of two that
+/// make it at once one wins, and nobody ever reads half a key.
 fn key_file(path: &Path, make: impl FnOnce() -> SecretString) -> anyhow::Result<SecretString> {
+    if path.exists() {
+        return read_key(path);
+    }
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    match create_private(path) {
-        Ok(mut file) => {
-            let key = make();
-            file.write_all(format!("{}\n", key.expose_secret()).as_bytes())
-                .with_context(|| format!("cannot write the key file {}", path.display()))?;
-            Ok(key)
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => read_key(path.to_path_buf()),
+    let draft = path.with_extension(format!("{}.new", uuid::Uuid::new_v4().simple()));
+    let written = write_private(&draft, &make());
+    let named = written.and_then(|()| std::fs::hard_link(&draft, path));
+    drop(std::fs::remove_file(&draft));
+    match named {
+        Ok(()) => read_key(path),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => read_key(path),
         Err(error) => {
             Err(error).with_context(|| format!("cannot make the key file {}", path.display()))
         }
     }
+}
+
+fn write_private(path: &Path, key: &SecretString) -> std::io::Result<()> {
+    let mut file = create_private(path)?;
+    file.write_all(format!("{}\n", key.expose_secret()).as_bytes())?;
+    file.sync_all()
 }
 
 fn create_private(path: &Path) -> std::io::Result<std::fs::File> {
@@ -84,8 +95,8 @@ fn create_private(path: &Path) -> std::io::Result<std::fs::File> {
     options.open(path)
 }
 
-fn read_key(path: PathBuf) -> anyhow::Result<SecretString> {
-    let text = std::fs::read_to_string(&path)
+fn read_key(path: &Path) -> anyhow::Result<SecretString> {
+    let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the key file {}", path.display()))?;
     let key = text.trim();
     if key.is_empty() {
@@ -95,4 +106,34 @@ fn read_key(path: PathBuf) -> anyhow::Result<SecretString> {
         );
     }
     Ok(key.to_owned().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_many_make_at_once_is_the_same_for_all_and_private() {
+        let folder = std::env::temp_dir().join(uuid::Uuid::new_v4().to_string());
+        let path = folder.join("test.key");
+        let keys: Vec<String> = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| key_file(&path, random_text).unwrap()))
+                .collect();
+            let keys = makers.into_iter().map(|maker| maker.join().unwrap());
+            keys.map(|key| key.expose_secret().to_owned()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0] && key.len() == 64));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(
+                std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
+        }
+        let left = std::fs::read_dir(&folder).unwrap().count();
+        assert_eq!(left, 1, "no draft is left behind");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -122,13 +122,11 @@ struct WireClaims {
 pub enum AuthError {
     /// The PEM holds no public key that can be used.
     #[error(
-        "the public key for tokens is not a PEM of an RSA or elliptic-curve key; check LOCKSTEP_JWT_PUBLIC_KEY"
+        "the public key for tokens is not a PEM of an RSA or elliptic-curve key; check LOCKSTEP_JWT_PUBLIC_KEY_FILE"
     )]
     PublicKey,
     /// Tokens can only be made with a shared secret.
-    #[error(
-        "tokens can only be made here with a shared secret; ask the issuer of LOCKSTEP_JWT_* for one"
-    )]
+    #[error("tokens can only be made here with a shared secret; ask their issuer for one")]
     NoSecret,
     /// The token could not be written.
     #[error("the token could not be made")]

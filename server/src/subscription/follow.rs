@@ -36,7 +36,7 @@ pub(super) struct Follower {
     signals: SignalStream,
     include_changes: bool,
     /// The row as last read.
-    run: Stored,
+    run: Run,
     /// Number of the last event that was told, none before the first.
     told: Option<i64>,
     /// When the row was last looked at.
@@ -63,7 +63,7 @@ impl Follower {
             watcher,
             signals,
             include_changes,
-            run,
+            run: run.into(),
             told,
             looked_at: Instant::now(),
             is_fresh: true,
@@ -101,7 +101,7 @@ impl Follower {
 
     /// Waits for a signal, but not for ever, and never looks more often than progress may be told.
     async fn wait(&mut self) {
-        let (run, told) = (self.run.id, self.told.unwrap_or_default());
+        let (run, told) = (self.run.0.id, self.told.unwrap_or_default());
         let news = async {
             while let Some(signal) = self.signals.next().await {
                 if matches!(signal, Signal::Run { run_id, sequence, .. } if run_id == run && sequence > told)
@@ -120,9 +120,10 @@ impl Follower {
         self.watcher.check(&self.store).await?;
         let run = self
             .store
-            .run(self.watcher.organization, self.run.id)
+            .run(self.watcher.organization, self.run.0.id)
             .await?;
-        self.run = run.ok_or_else(|| Failure::NotFound("The run is no longer kept.".to_owned()))?;
+        let run = run.ok_or_else(|| Failure::NotFound("The run is no longer kept.".to_owned()))?;
+        self.run = run.into();
         self.looked_at = Instant::now();
         self.is_fresh = true;
         Ok(())
@@ -136,8 +137,9 @@ impl Follower {
         };
         if let Some(started_at) = self
             .run
+            .0
             .started_at
-            .filter(|_| told < STARTED && self.run.sequence >= STARTED)
+            .filter(|_| told < STARTED && self.run.0.sequence >= STARTED)
         {
             let event = self.event(STARTED, started_at.into());
             self.push(RunEvent::Started(RunStarted { event }));
@@ -153,14 +155,14 @@ impl Follower {
 
     // The end has a number of its own, so the snapshot of a run that has ended takes the one before.
     fn tell_snapshot(&mut self) {
-        let sequence = if self.run.state.has_ended() {
-            self.run.sequence - 1
+        let sequence = if self.run.0.state.has_ended() {
+            self.run.0.sequence - 1
         } else {
-            self.run.sequence
+            self.run.0.sequence
         };
-        let event = self.event(sequence, self.run.updated_at.into());
+        let event = self.event(sequence, self.run.0.updated_at.into());
         self.push(RunEvent::Snapshot(RunSnapshot { event }));
-        self.is_fresh = self.run.state.has_ended();
+        self.is_fresh = self.run.0.state.has_ended();
     }
 
     /// Tells a part of the change log, and says whether there may be more.
@@ -168,11 +170,11 @@ impl Follower {
         let told = self.told.unwrap_or_default();
         let rows = self
             .store
-            .changes_told_after(self.run.id, told, CHANGES)
+            .changes_told_after(self.run.0.id, told, CHANGES)
             .await?;
         let is_full = rows.len() as u64 == CHANGES;
         // What was told after the row was read comes with the next row.
-        let last = self.run.sequence;
+        let last = self.run.0.sequence;
         let older: Vec<Change> = rows
             .into_iter()
             .take_while(|row| row.event_sequence < Some(last))
@@ -192,14 +194,14 @@ impl Follower {
     }
 
     fn tell_state(&mut self) {
-        let (sequence, told) = (self.run.sequence, self.told.unwrap_or_default());
-        self.has_ended = self.run.state.has_ended();
+        let (sequence, told) = (self.run.0.sequence, self.told.unwrap_or_default());
+        self.has_ended = self.run.0.state.has_ended();
         if sequence <= told {
             return;
         }
-        match (self.run.state, self.run.finished_at) {
+        match (self.run.0.state, self.run.0.finished_at) {
             (RunState::Queued | RunState::Running, _) | (_, None) => {
-                let event = self.event(sequence, self.run.updated_at.into());
+                let event = self.event(sequence, self.run.0.updated_at.into());
                 self.push(RunEvent::Progressed(RunProgressed { event }));
             }
             (_, Some(finished_at)) => {
@@ -213,7 +215,7 @@ impl Follower {
         Event {
             sequence,
             occurred_at,
-            run: Run::from(self.run.clone()),
+            run: self.run.clone(),
         }
     }
 

@@ -43,7 +43,7 @@ impl Subscription {
         )]
         include_changes: bool,
     ) -> Result<impl Stream<Item = Result<RunEvent>> + use<>> {
-        let watcher = Watcher::of(ctx)?;
+        let watcher = Watcher::of(ctx).await?;
         let app = app(ctx);
         let id = RunId::local(&run_id).ok_or_else(no_such_run)?;
         let after = after
@@ -74,7 +74,7 @@ impl Subscription {
         ctx: &Context<'_>,
         #[graphql(desc = "Only runs of this integration.")] integration_id: Option<ID>,
     ) -> Result<impl Stream<Item = Result<RunUpdatedEvent>> + use<>> {
-        let watcher = Watcher::of(ctx)?;
+        let watcher = Watcher::of(ctx).await?;
         let app = app(ctx);
         let only = only(integration_id)?;
         let signals = app.queue.bus().subscribe();
@@ -89,7 +89,7 @@ impl Subscription {
         ctx: &Context<'_>,
         #[graphql(desc = "Only this integration.")] integration_id: Option<ID>,
     ) -> Result<impl Stream<Item = Result<IntegrationUpdatedEvent>> + use<>> {
-        let watcher = Watcher::of(ctx)?;
+        let watcher = Watcher::of(ctx).await?;
         let app = app(ctx);
         let only = only(integration_id)?;
         let signals = app.queue.bus().subscribe();
@@ -109,12 +109,15 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn of(ctx: &Context<'_>) -> Result<Self> {
+    /// Authorizes at the start: by the row as it is now, because the session of a socket may be half a minute old.
+    async fn of(ctx: &Context<'_>) -> Result<Self> {
         let owner = Session::owner_of(ctx)?;
-        Ok(Self {
+        let watcher = Self {
             organization: owner.organization.id,
             user: owner.user.id,
-        })
+        };
+        watcher.check(&app(ctx).store).await?;
+        Ok(watcher)
     }
 
     /// Refuses who is no owner any more.

@@ -2,6 +2,7 @@
 
 mod access;
 mod following;
+mod http;
 mod mutations;
 mod reading;
 pub(crate) mod world;

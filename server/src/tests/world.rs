@@ -8,16 +8,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use lockstep_domain::{
-    Address, Check, CheckKind, CheckStatus, FixedClock, IntegrationId, OrganizationId, Role,
-    RunCost, RunError, RunId, SystemIds, TestId, UserId,
+    Address, ChangeAction, ChangeReason, ChangeReasonCode, Check, CheckKind, CheckStatus,
+    ContentHash, ExternalId, FixedClock, IntegrationId, OrganizationId, Role, RunCost, RunError,
+    RunId, RunPhase, SystemIds, TestId, UserId,
 };
 use lockstep_queue::Queue;
 use lockstep_seal::{Opener, generate_keys};
 use lockstep_store::connection_test::TestResult;
 use lockstep_store::finish::End;
+use lockstep_store::lease::Step;
 use lockstep_store::organization::INBOUND_SYNC;
+use lockstep_store::plan::{MarkedChange, PlannedChunk};
 use lockstep_store::user::NewUser;
 use lockstep_store::{Lease, Store};
+use lockstep_sync::inbound::users::PlannedChange;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -325,6 +329,42 @@ impl World {
             .unwrap()
             .unwrap()
             .1
+    }
+
+    /// Does what a worker does with people who lack a last name.
+    pub(crate) async fn skip_people(&self, lease: &Lease, count: usize) {
+        let skip = |n: usize| {
+            let reason =
+                ChangeReason::new(ChangeReasonCode::MissingRequired, "There is no last name.")
+                    .at("surname");
+            let change = PlannedChange {
+                external_id: ExternalId(Uuid::now_v7().to_string()),
+                user_id: None,
+                display_name: format!("Person {n}"),
+                action: ChangeAction::Create,
+                before: None,
+                after: None,
+                matched_by: None,
+                waits_for: None,
+                needs_confirmation: false,
+                source_hash: ContentHash::of([]),
+                skipped: Some(reason),
+            };
+            MarkedChange {
+                change,
+                mark: Uuid::now_v7(),
+            }
+        };
+        let chunk = PlannedChunk {
+            changes: (0..count).map(skip).collect(),
+            ..PlannedChunk::default()
+        };
+        let step = Step {
+            phase: RunPhase::Planning,
+            processed: 1,
+            total: Some(1),
+        };
+        self.store.save_plan(lease, step, chunk).await.unwrap();
     }
 
     /// Does what a worker does at the end of a run.

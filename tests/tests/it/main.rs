@@ -3,6 +3,11 @@
 //! One binary, because each links everything. A test that runs over both databases is written once, see
 //! [`world::both`].
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on stops, and says where"
+)]
+
 mod world;
 
 mod crashes;

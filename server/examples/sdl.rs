@@ -1,3 +1,0 @@
-fn main() {
-    print!("{}", lockstep_server::sdl());
-}
