@@ -1,6 +1,6 @@
 //! What can go wrong with the database.
 
-use sea_orm::{DbErr, SqlErr};
+use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 
 /// A failure of the database, or a refusal by what it holds.
 #[derive(Debug, thiserror::Error)]
@@ -52,11 +52,56 @@ impl StoreError {
         }
     }
 
+    /// Whether the same may succeed a little later: the database was away, overloaded, or two writers met.
+    #[must_use]
+    pub fn passes_by_itself(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Database { source, .. } => is_passing(source),
+            Self::Url(_) | Self::Corrupt { .. } | Self::LeaseLost | Self::Full(_) => false,
+        }
+    }
+
     /// Whether a unique key was taken already.
     #[must_use]
     pub fn is_taken(&self) -> bool {
         matches!(self, Self::Database { source, .. } if matches!(source.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))))
     }
+}
+
+fn is_passing(error: &DbErr) -> bool {
+    match error {
+        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            match &**error {
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed => true,
+                sqlx::Error::Database(error) => {
+                    error.code().is_some_and(|code| is_passing_code(&code))
+                }
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+/// PostgreSQL: connection lost (class 08), shutting down (57P), too many connections (53300), serialization failure and
+/// deadlock (40). SQLite: busy (5) and locked (6), with their extended forms in the low byte.
+fn is_passing_code(code: &str) -> bool {
+    let of_sqlite = code.len() < 5
+        && code
+            .parse::<u32>()
+            .is_ok_and(|code| matches!(code & 0xff, 5 | 6));
+    of_sqlite
+        || code == "53300"
+        || ["08", "57P", "40"]
+            .iter()
+            .any(|class| code.len() == 5 && code.starts_with(class))
 }
 
 /// SQLite says so in words; PostgreSQL has the class 53100.
@@ -65,4 +110,19 @@ fn is_full(error: &DbErr) -> bool {
     text.contains("database or disk is full")
         || text.contains("No space left on device")
         || text.contains("53100")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_pass_by_itself_is_tried_again() {
+        for code in ["40001", "40P01", "57P01", "08006", "53300", "5", "517", "6"] {
+            assert!(is_passing_code(code), "{code}");
+        }
+        for code in ["23505", "42703", "22001", "2067", "1"] {
+            assert!(!is_passing_code(code), "{code}");
+        }
+    }
 }

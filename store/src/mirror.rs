@@ -95,7 +95,11 @@ impl Store {
         known: &BTreeMap<ExternalId, DirectoryUser>,
         changed: BTreeMap<ExternalId, DirectoryUser>,
     ) -> Result<(), StoreError> {
-        let mut dirty: BTreeSet<String> = changed.keys().map(|id| id.0.clone()).collect();
+        let mut dirty: BTreeSet<String> = changed
+            .values()
+            .filter(|account| concerns_the_user(known.get(&account.external_id), account))
+            .map(|account| account.external_id.0.clone())
+            .collect();
         let touched = touched_addresses(known, &changed);
         let touched: Vec<&str> = touched.iter().map(String::as_str).collect();
         dirty.extend(claimants(tx, lease.integration_id, &touched).await?);
@@ -330,6 +334,22 @@ fn lay_over(
     latest
 }
 
+/// Whether a change is one that the plan of the user depends on; who the manager is, is not.
+fn concerns_the_user(known: Option<&DirectoryUser>, account: &DirectoryUser) -> bool {
+    let DirectoryUser {
+        manager_id,
+        employee_id,
+        ..
+    } = account.clone();
+    known.is_none_or(|known| {
+        DirectoryUser {
+            manager_id,
+            employee_id,
+            ..known.clone()
+        } != *account
+    })
+}
+
 /// Addresses that someone took or gave up: whoever shares one has to be looked at too.
 fn touched_addresses(
     known: &BTreeMap<ExternalId, DirectoryUser>,
@@ -342,7 +362,10 @@ fn touched_addresses(
             .collect::<BTreeSet<_>>()
     };
     let mut touched = BTreeSet::new();
-    for (id, account) in changed {
+    let telling = changed
+        .iter()
+        .filter(|(id, account)| concerns_the_user(known.get(*id), account));
+    for (id, account) in telling {
         touched.extend(keys(account));
         touched.extend(known.get(id).map(keys).unwrap_or_default());
     }
@@ -359,13 +382,13 @@ pub(crate) const CLAIMS: [directory_user::Column; 2] = [
     directory_user::Column::UpnKey,
 ];
 
-/// Object ids of the accounts that claim one of the addresses, some of them twice.
+/// Object ids of the accounts that claim one of the addresses.
 pub(crate) async fn claimants(
     tx: &Tx,
     integration: IntegrationId,
     addresses: &[&str],
-) -> Result<Vec<String>, StoreError> {
-    let mut found = Vec::new();
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut found = BTreeSet::new();
     for chunk in addresses.chunks(rows_per_statement(1)) {
         for column in CLAIMS {
             let ids: Vec<String> = directory_user::Entity::of_integration(integration.0)

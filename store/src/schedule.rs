@@ -1,5 +1,6 @@
 //! The scheduler's part of the database: starting what is due, exactly once.
 
+use chrono::TimeDelta;
 use lockstep_domain::{IntegrationId, IntegrationState, RunId, RunKind, RunTriggerKind};
 use lockstep_entity::integration;
 use sea_orm::{
@@ -11,6 +12,9 @@ use crate::integration::Integration;
 use crate::organization::INBOUND_SYNC;
 use crate::run::{NewRun, Requested};
 use crate::{Store, StoreError};
+
+/// When a probe that came to nothing is followed by another.
+const PROBE_AGAIN: TimeDelta = TimeDelta::days(1);
 
 /// Schedules that are started in one round.
 const MAX_DUE: u64 = 200;
@@ -45,6 +49,7 @@ impl Store {
         id: IntegrationId,
     ) -> Result<Option<RunId>, StoreError> {
         let operation = "start a scheduled run";
+        let entitled = self.is_entitled(organization.into(), INBOUND_SYNC).await?;
         let tx = self.begin().await?;
         let Some((integration, row)) = self.lock_integration(&tx, organization.into(), id).await?
         else {
@@ -58,15 +63,14 @@ impl Store {
             IntegrationState::Paused => RunTriggerKind::AutomaticRetry,
             IntegrationState::Draft | IntegrationState::Inactive => return Ok(None),
         };
-        // A slot that was missed runs once; a probe has no slot and is planned anew when it fails again.
-        let next = self
-            .next_start(&integration)
-            .filter(|_| integration.state == IntegrationState::Active);
+        // A slot that was missed runs once. A probe has no slot; when it fails the pause plans the next one, and should
+        // it come to nothing, as without the add-on, there is another one in a day.
+        let next = match integration.state {
+            IntegrationState::Active => self.next_start(&integration),
+            _ => Some((self.now() + PROBE_AGAIN, None)),
+        };
         let slot_at = row.next_slot_at;
         self.move_next_start(&tx, &integration, next).await?;
-        let entitled = self
-            .is_entitled(integration.organization_id, INBOUND_SYNC)
-            .await?;
         let new = NewRun {
             kind: RunKind::Sync,
             trigger,

@@ -78,7 +78,16 @@ impl From<StoreError> for Stop {
                     "The database was written by another version of the service. Update this one.",
                 ),
             ))),
-            other => Self::Store(other),
+            error if error.passes_by_itself() => Self::Store(error),
+            error => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(error = %error, cause, "The database refused a statement");
+                Self::Failed(Box::new(Failure::new(
+                    RunErrorCode::Internal,
+                    "The database refused a statement. The log of the worker says more.",
+                    Some("Look at the log of the worker, then start a run by hand."),
+                )))
+            }
         }
     }
 }

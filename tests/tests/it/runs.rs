@@ -50,6 +50,17 @@ both! {
         assert_eq!(world.user("cyd@example.com").await.id, id);
     }
 
+    async fn whoever_lost_a_manager_is_not_told_of_again(backend) {
+        let mut room = person("room");
+        room["givenName"] = json!(null);
+        let world = World::around(backend, tenant(&[person("ada"), person("bob"), room])).await;
+        world.control().set_manager(&id_of("room"), Some(&id_of("ada"))).unwrap();
+        assert_eq!(world.sync().await.summary.users.skipped, 1);
+        world.control().delete_user(&id_of("ada")).unwrap();
+        let run = world.sync().await;
+        assert_eq!((run.change_count, run.summary.users.deactivated), (1, 1), "{:?}", world.lines(&run).await);
+    }
+
     async fn e3_two_people_swap_addresses_and_a_third_takes_one_that_is_given_up(backend) {
         let world = World::around(backend, people(&["ada", "bob", "cyd"])).await;
         world.sync().await;
