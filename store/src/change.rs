@@ -6,10 +6,7 @@ use lockstep_domain::{
     HoldCategory, ObjectKind, OrganizationId, RunId, UserFields, UserId,
 };
 use lockstep_entity::run_change;
-use sea_orm::{
-    ColumnTrait as _, Condition, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
-};
+use sea_orm::{ColumnTrait as _, Condition, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 
 use crate::column::{count, from_optional_json, parse, parse_optional};
 use crate::page::{Page, PageRequest};
@@ -94,37 +91,9 @@ impl Store {
         request: &PageRequest<i64>,
     ) -> Result<Page<Change>, StoreError> {
         let all = run_change::Entity::of_run(run.0).filter(condition(filter));
-        let total = all
-            .clone()
-            .count(self.db())
-            .await
-            .map_err(StoreError::of("count changes"))?;
-        let order = if request.from_end {
-            sea_orm::Order::Desc
-        } else {
-            sea_orm::Order::Asc
-        };
-        let rows = all
-            .filter(
-                Condition::all().add_option(
-                    request
-                        .after
-                        .map(|key| run_change::Column::Sequence.gt(key)),
-                ),
-            )
-            .filter(
-                Condition::all().add_option(
-                    request
-                        .before
-                        .map(|key| run_change::Column::Sequence.lt(key)),
-                ),
-            )
-            .order_by(run_change::Column::Sequence, order)
-            .limit(request.limit + 1)
-            .all(self.db())
-            .await
-            .map_err(StoreError::of("read changes"))?;
-        Page::cut(rows, request, total).try_map(read)
+        self.page(all, run_change::Column::Sequence, false, request)
+            .await?
+            .try_map(read)
     }
 
     /// Returns an entry of a change log.

@@ -8,8 +8,8 @@ use lockstep_domain::{
 use lockstep_entity::{connection_test, integration};
 use lockstep_seal::SealedSecret;
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
 };
 
 use crate::column::{count, from_json, from_optional_json, parse, signed, to_json};
@@ -287,25 +287,9 @@ impl Store {
     ) -> Result<Page<ConnectionTest>, StoreError> {
         use connection_test::Column;
         let all = connection_test::Entity::of_integration(integration.0);
-        let total = all
-            .clone()
-            .count(self.db())
-            .await
-            .map_err(StoreError::of("count tests"))?;
-        let order = if request.from_end {
-            sea_orm::Order::Asc
-        } else {
-            sea_orm::Order::Desc
-        };
-        let rows = all
-            .filter(Condition::all().add_option(request.after.map(|id| Column::Id.lt(id.0))))
-            .filter(Condition::all().add_option(request.before.map(|id| Column::Id.gt(id.0))))
-            .order_by(Column::Id, order)
-            .limit(request.limit + 1)
-            .all(self.db())
-            .await
-            .map_err(StoreError::of("read tests"))?;
-        Page::cut(rows, request, total).try_map(read)
+        self.page(all, Column::Id, true, request)
+            .await?
+            .try_map(read)
     }
 }
 

@@ -8,7 +8,7 @@ use lockstep_entity::integration;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, ExprTrait as _,
-    IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    IntoActiveModel as _, QueryFilter as _, QuerySelect as _,
 };
 
 use crate::column::{from_json, from_optional_json, parse, to_json};
@@ -305,24 +305,8 @@ impl Store {
             states.map(|states| Column::State.is_in(states.iter().map(|state| state.as_str())));
         let all = integration::Entity::in_organization(organization.0)
             .filter(Condition::all().add_option(states));
-        let total = all
-            .clone()
-            .count(self.db())
-            .await
-            .map_err(StoreError::of("count integrations"))?;
-        let order = if request.from_end {
-            sea_orm::Order::Desc
-        } else {
-            sea_orm::Order::Asc
-        };
-        let rows = all
-            .filter(Condition::all().add_option(request.after.map(|id| Column::Id.gt(id.0))))
-            .filter(Condition::all().add_option(request.before.map(|id| Column::Id.lt(id.0))))
-            .order_by(Column::Id, order)
-            .limit(request.limit + 1)
-            .all(self.db())
-            .await
-            .map_err(StoreError::of("read integrations"))?;
-        Page::cut(rows, request, total).try_map(Integration::read)
+        self.page(all, Column::Id, false, request)
+            .await?
+            .try_map(Integration::read)
     }
 }

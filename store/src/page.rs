@@ -1,5 +1,38 @@
 //! Pages of lists: a stable order, a cursor of the order's own key, and the number of all.
 
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Value,
+};
+
+use lockstep_domain::{IntegrationId, TestId, UserId};
+
+use crate::{Store, StoreError};
+
+/// What a list that one column orders is walked by.
+pub(crate) trait Key: Copy {
+    /// The value as the database compares it.
+    fn value(self) -> Value;
+}
+
+impl Key for i64 {
+    fn value(self) -> Value {
+        self.into()
+    }
+}
+
+macro_rules! id_keys {
+    ($($id:ident),+) => {$(
+        impl Key for $id {
+            fn value(self) -> Value {
+                self.0.into()
+            }
+        }
+    )+};
+}
+
+id_keys!(UserId, IntegrationId, TestId);
+
 /// Which part of a list is asked for. `after` and `before` are keys of rows, exclusive.
 #[derive(Debug, Clone)]
 pub struct PageRequest<K> {
@@ -76,5 +109,49 @@ impl<T> Page<T> {
             has_previous,
             total,
         })
+    }
+}
+
+impl Store {
+    /// Reads a page of a list that one column orders, newest first when `descending`.
+    pub(crate) async fn page<E, K>(
+        &self,
+        all: Select<E>,
+        key: E::Column,
+        descending: bool,
+        request: &PageRequest<K>,
+    ) -> Result<Page<E::Model>, StoreError>
+    where
+        E: EntityTrait,
+        E::Model: FromQueryResult + Sized + Send + Sync,
+        K: Key,
+    {
+        let operation = "read a page";
+        let total = all
+            .clone()
+            .count(self.db())
+            .await
+            .map_err(StoreError::of(operation))?;
+        let beyond = |at: Option<K>, later: bool| {
+            at.map(K::value)
+                .map(|at| if later { key.gt(at) } else { key.lt(at) })
+        };
+        let order = if request.from_end == descending {
+            Order::Asc
+        } else {
+            Order::Desc
+        };
+        let rows = all
+            .filter(
+                Condition::all()
+                    .add_option(beyond(request.after, !descending))
+                    .add_option(beyond(request.before, descending)),
+            )
+            .order_by(key, order)
+            .limit(request.limit + 1)
+            .all(self.db())
+            .await
+            .map_err(StoreError::of(operation))?;
+        Ok(Page::cut(rows, request, total))
     }
 }

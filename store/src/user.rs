@@ -7,7 +7,7 @@ use lockstep_domain::{
 use lockstep_entity::{platform_user, user_link};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    PaginatorTrait as _, QueryFilter as _, QuerySelect as _,
 };
 
 use crate::column::{from_optional_json, parse, parse_optional, rows_per_statement};
@@ -144,31 +144,9 @@ impl Store {
         request: &PageRequest<UserId>,
     ) -> Result<Page<PlatformUser>, StoreError> {
         let all = platform_user::Entity::in_organization(organization.0).filter(condition(filter));
-        let total = all
-            .clone()
-            .count(self.db())
-            .await
-            .map_err(StoreError::of("count users"))?;
-        let order = if request.from_end {
-            sea_orm::Order::Desc
-        } else {
-            sea_orm::Order::Asc
-        };
-        let rows = all
-            .filter(
-                Condition::all()
-                    .add_option(request.after.map(|id| platform_user::Column::Id.gt(id.0))),
-            )
-            .filter(
-                Condition::all()
-                    .add_option(request.before.map(|id| platform_user::Column::Id.lt(id.0))),
-            )
-            .order_by(platform_user::Column::Id, order)
-            .limit(request.limit + 1)
-            .all(self.db())
-            .await
-            .map_err(StoreError::of("read users"))?;
-        Page::cut(rows, request, total).try_map(read_user)
+        self.page(all, platform_user::Column::Id, false, request)
+            .await?
+            .try_map(read_user)
     }
 
     /// Number of users with a link to an integration who are not deactivated.
