@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use lockstep_domain::{RunErrorCode, RunKind, RunState, UserStatus};
+use lockstep_domain::{InboundRules, RunErrorCode, RunKind, RunState, UserStatus};
 use lockstep_queue::Signal;
 use lockstep_sandbox::{Fault, FaultKind};
 use serde_json::json;
@@ -217,4 +217,32 @@ async fn cancel(world: &World, id: lockstep_domain::RunId) {
         .await
         .unwrap();
     tx.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_c1_a_run_goes_on_when_the_database_was_restarted() {
+    let mut server = lockstep_tests::postgres::PostgresServer::start().unwrap();
+    let url = server.fresh_database().unwrap();
+    let world = World::at(url, None, many(2_500), InboundRules::default()).await;
+    let gate = Fault::new(FaultKind::Gate)
+        .on_request("users.list")
+        .after(1)
+        .times(1);
+    world.control().add_fault(gate).unwrap();
+    let id = world.request(RunKind::Sync, false).await.run().id;
+    let worker = world.worker();
+    let work = tokio::spawn(async move { lockstep_worker::run::work(&worker, id).await });
+    world.control().gates_reached(1).await;
+    server.stop_immediate().unwrap();
+    server.restart().unwrap();
+    world.control().clear_faults();
+    work.await.unwrap();
+    let run = world.read_run(id).await;
+    assert_eq!(
+        (run.state, run.summary.users.created),
+        (RunState::Succeeded, 2_500),
+        "{:?}",
+        run.error
+    );
+    assert_eq!(run.change_count, 2_500, "nothing is doubled");
 }

@@ -160,6 +160,11 @@ struct SetUp {
 
 impl SetUp {
     async fn start(backend: Backend, tenant: Tenant) -> Self {
+        Self::with_queue(backend, tenant, None).await
+    }
+
+    /// With a queue of its own on PostgreSQL, for a test that breaks it.
+    async fn with_queue(backend: Backend, tenant: Tenant, queue: Option<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sandbox = Sandbox::start(listener, tenant, SandboxOptions::default())
@@ -186,7 +191,10 @@ impl SetUp {
                     "LOCKSTEP_DATABASE_URL",
                     postgres::shared().fresh_database().unwrap(),
                 ),
-                ("LOCKSTEP_QUEUE_URL", redis::shared().fresh_url()),
+                (
+                    "LOCKSTEP_QUEUE_URL",
+                    queue.unwrap_or_else(|| redis::shared().fresh_url()),
+                ),
                 ("LOCKSTEP_SEAL_KEY", public),
                 ("LOCKSTEP_OPEN_KEY", secrecy_text(&private)),
                 (
@@ -306,6 +314,39 @@ impl SetUp {
             .as_str()
             .unwrap_or_else(|| panic!("{activated}"))
             .to_owned()
+    }
+
+    /// Starts a run by hand.
+    async fn run(&self, token: &str) -> String {
+        let found = self
+            .ask(
+                token,
+                "{ integrations(first: 1) { nodes { id } } }",
+                json!({}),
+            )
+            .await;
+        let run = "mutation($i: RunIntegrationInput!) { runIntegration(input: $i) { run { id } userErrors { message } } }";
+        let id = &found["integrations"]["nodes"][0]["id"];
+        let started = self
+            .ask(token, run, json!({ "i": { "integrationId": id } }))
+            .await;
+        started["runIntegration"]["run"]["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{started}"))
+            .to_owned()
+    }
+
+    /// Waits for a run to end well.
+    async fn succeeds(&self, token: &str, run: &str) {
+        eventually("the run succeeds", PATIENCE, async || {
+            let seen = self.look(token, run).await;
+            assert_ne!(seen["run"]["state"], "FAILED", "{seen}");
+            seen["run"]["state"]
+                .as_str()?
+                .starts_with("SUCCEEDED")
+                .then_some(())
+        })
+        .await;
     }
 
     async fn look(&self, token: &str, run: &str) -> Value {
@@ -444,4 +485,27 @@ both! {
         assert!(sequences.windows(2).all(|pair| pair[0] < pair[1]), "strictly rising: {sequences:?}");
         assert_eq!(events.last().unwrap()["run"]["state"], "SUCCEEDED");
     }
+}
+
+#[tokio::test]
+async fn fault_b1_b2_b3_redis_may_be_emptied_stopped_and_restarted() {
+    let mut redis = redis::RedisServer::start().unwrap();
+    let tenant = people(&["ada", "bob"]);
+    let set_up = SetUp::with_queue(Backend::Postgres, tenant, Some(redis.url(0))).await;
+    let token = set_up.owner().await;
+    let _worker = set_up.worker();
+    let first = set_up.activate(&token).await;
+    set_up.succeeds(&token, &first).await;
+    redis.empty().unwrap();
+    let after_flush = set_up.run(&token).await;
+    set_up.succeeds(&token, &after_flush).await;
+    redis.stop().unwrap();
+    let while_down = set_up.run(&token).await;
+    assert_eq!(
+        set_up.look(&token, &while_down).await["run"]["state"],
+        "QUEUED",
+        "accepted, and waits"
+    );
+    redis.restart().unwrap();
+    set_up.succeeds(&token, &while_down).await;
 }

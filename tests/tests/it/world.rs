@@ -87,6 +87,16 @@ impl World {
 
     pub(crate) async fn with_rules(backend: Backend, tenant: Tenant, rules: InboundRules) -> Self {
         let (url, folder) = database(backend);
+        Self::at(url, folder, tenant, rules).await
+    }
+
+    /// A world on a database of the test's own.
+    pub(crate) async fn at(
+        url: String,
+        folder: Option<tempfile::TempDir>,
+        tenant: Tenant,
+        rules: InboundRules,
+    ) -> Self {
         let clock = Arc::new(FixedClock::at(dawn()));
         let store = Store::with(
             &url,
