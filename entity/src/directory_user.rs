@@ -50,9 +50,6 @@ pub struct Model {
     /// Presence.
     #[sea_orm(column_type = "Text")]
     pub presence: String,
-    /// Rows whose hash is the same are not written again.
-    #[sea_orm(column_type = "Text")]
-    pub content_hash: String,
 }
 
 /// Relations are followed by explicit queries, so there are none to declare.

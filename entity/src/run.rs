@@ -40,7 +40,7 @@ pub struct Model {
     pub read_mode: Option<String>,
     /// The rules the run works with.
     pub rules_version: i32,
-    /// What a worker that takes the run up goes on with: READ, PLAN or APPLY.
+    /// What a worker that takes the run up goes on with: READ or APPLY.
     #[sea_orm(column_type = "Text")]
     pub stage: String,
     /// Phase.

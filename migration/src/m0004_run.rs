@@ -27,7 +27,7 @@ impl MigrationTrait for Migration {
             .col(optional("read_mode").text())
             // The rules the run works with.
             .col(required("rules_version").integer())
-            // What a worker that takes the run up goes on with: READ, PLAN or APPLY.
+            // What a worker that takes the run up goes on with: READ or APPLY.
             .col(required("stage").text())
             .col(required("phase").text())
             .col(required("processed").big_integer())
@@ -68,6 +68,13 @@ impl MigrationTrait for Migration {
             .await?;
         manager
             .create_index(index("run", &["integration_id", "triggered_at", "id"]))
+            .await?;
+        // What has not ended is looked for every few seconds, among all that ever ran.
+        manager
+            .get_connection()
+            .execute_unprepared(
+                "CREATE INDEX ix_run_unfinished ON run (triggered_at) WHERE finished_at IS NULL",
+            )
             .await?;
         // A partial unique index: sea-query cannot write one for both databases, and both read this.
         manager.get_connection().execute_unprepared("CREATE UNIQUE INDEX ux_run_active ON run (integration_id) WHERE state IN ('QUEUED', 'RUNNING')").await?;

@@ -26,8 +26,6 @@ impl MigrationTrait for Migration {
             .col(optional("employee_id").text())
             .col(optional("manager_id").text())
             .col(required("presence").text())
-            // Rows whose hash is the same are not written again.
-            .col(required("content_hash").text())
             .primary_key(&mut key(["integration_id", "external_id"]))
             .foreign_key(&mut belongs_to(
                 "directory_user",

@@ -42,6 +42,11 @@ impl MigrationTrait for Migration {
         manager
             .create_index(index("connection_test", &["integration_id", "tested_at"]))
             .await?;
+        // What has not ended is looked for every few seconds, among all that were ever made.
+        manager
+            .get_connection()
+            .execute_unprepared("CREATE INDEX ix_connection_test_unfinished ON connection_test (tested_at) WHERE finished_at IS NULL")
+            .await?;
         Ok(())
     }
 

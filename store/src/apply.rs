@@ -10,6 +10,7 @@ mod written;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{AddressKey, ChangeOutcome, ChangeReasonCode, RunPhase};
+use lockstep_entity::run;
 use sea_orm::PaginatorTrait as _;
 use uuid::Uuid;
 
@@ -85,7 +86,7 @@ impl Store {
                 outcome => return outcome,
             }
         }
-        Ok(None)
+        Err(StoreError::LeaseLost)
     }
 
     /// A chunk that keeps failing is taken apart, so that one bad row does not keep the others from being applied.
@@ -163,6 +164,8 @@ impl Store {
             users: BTreeMap::new(),
             links: Vec::new(),
             vacated: BTreeSet::new(),
+            deactivated: Vec::new(),
+            reactivated: Vec::new(),
         };
         let verdicts: Vec<Result<(), String>> = present.judge(&decisions).into_iter().collect();
         for (intent, verdict) in decisions.iter().zip(&verdicts) {
@@ -172,7 +175,7 @@ impl Store {
         }
         chunk.write(&tx).await?;
         let applied = self
-            .conclude_chunk(&tx, lease, &decisions, &verdicts, run.sequence - events)
+            .conclude_chunk(&tx, &run, &decisions, &verdicts, run.sequence - events)
             .await?;
         self.wake_claimants(&tx, lease, &chunk.vacated).await?;
         tx.commit().await.map_err(StoreError::of("apply changes"))?;
@@ -182,7 +185,7 @@ impl Store {
     async fn conclude_chunk(
         &self,
         tx: &Tx,
-        lease: &Lease,
+        run: &run::Model,
         decisions: &[Intent],
         verdicts: &[Result<(), String>],
         first_event: i64,
@@ -226,7 +229,7 @@ impl Store {
                 })
             })
             .collect();
-        self.clear_dirty(tx, lease.integration_id, &settled).await?;
+        self.clear_dirty(tx, run, &settled).await?;
         let applied = done.len() as u64;
         Ok(Applied {
             applied,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use lockstep_domain::{Actor, EntraCloud, IntegrationId, OrganizationId};
-use lockstep_entity::{credential, user_link};
+use lockstep_entity::{credential, directory_user, dirty_key, integration, user_link};
 use lockstep_seal::{Owner, SealedSecret};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -91,6 +91,13 @@ impl Store {
         by: &Actor,
     ) -> Result<(), StoreError> {
         use credential::Column;
+        let before = self.credential_in(tx, integration).await?;
+        let same_tenant = |before: &Credential| {
+            before.app.tenant_id == app.tenant_id && before.app.cloud == app.cloud
+        };
+        if before.is_some_and(|before| !same_tenant(&before)) {
+            self.forget_directory(tx, integration).await?;
+        }
         let row = credential::ActiveModel {
             integration_id: Set(integration.0),
             cloud: Set(app.cloud.as_str().into()),
@@ -129,6 +136,40 @@ impl Store {
             .exec_without_returning(tx)
             .await
             .map_err(StoreError::of("store credentials"))?;
+        Ok(())
+    }
+
+    /// Forgets all that was read from a tenant, and stops who reads it: another tenant is another directory.
+    async fn forget_directory(&self, tx: &Tx, id: IntegrationId) -> Result<(), StoreError> {
+        let operation = "forget a directory";
+        self.cancel_active_run(tx, id).await?;
+        directory_user::Entity::delete_many()
+            .filter(directory_user::Column::IntegrationId.eq(id.0))
+            .exec(tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        dirty_key::Entity::delete_many()
+            .filter(dirty_key::Column::IntegrationId.eq(id.0))
+            .exec(tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        integration::Entity::update_many()
+            .col_expr(
+                integration::Column::UsersDeltaLink,
+                Option::<String>::None.into(),
+            )
+            .col_expr(
+                integration::Column::UsersSelect,
+                Option::<String>::None.into(),
+            )
+            .col_expr(
+                integration::Column::LastFullReadAt,
+                Option::<DateTime<Utc>>::None.into(),
+            )
+            .filter(integration::Column::Id.eq(id.0))
+            .exec(tx)
+            .await
+            .map_err(StoreError::of(operation))?;
         Ok(())
     }
 

@@ -4,8 +4,8 @@
 //! every cause, so a cause that comes while the object is being planned is not cleared with it.
 
 use lockstep_domain::IntegrationId;
-use lockstep_entity::{directory_user, dirty_key};
-use sea_orm::sea_query::{Expr, OnConflict, Query};
+use lockstep_entity::{directory_user, dirty_key, integration, run, run_change};
+use sea_orm::sea_query::{Expr, OnConflict, Query, SelectStatement};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _,
     ExprTrait, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -13,7 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::column::rows_per_statement;
-use crate::{Store, StoreError, Tx};
+use crate::{Lease, Store, StoreError, Tx};
 
 /// The kind of keys that are object ids of accounts.
 pub(crate) const USER: &str = "USER";
@@ -71,25 +71,21 @@ impl Store {
             .from(directory_user::Entity)
             .cond_where(which)
             .to_owned();
-        let mut insert = Query::insert();
-        insert
-            .into_table(dirty_key::Entity)
-            .columns([
-                dirty_key::Column::IntegrationId,
-                dirty_key::Column::Kind,
-                dirty_key::Column::Key,
-                dirty_key::Column::Mark,
-            ])
-            .on_conflict(new_mark());
-        insert.select_from(chosen).map_err(|error| {
-            StoreError::of("mark what has to be looked at")(sea_orm::DbErr::Custom(
-                error.to_string(),
-            ))
-        })?;
-        tx.execute(&insert)
-            .await
-            .map_err(StoreError::of("mark what has to be looked at"))?;
-        Ok(())
+        insert_marks(tx, chosen).await
+    }
+
+    /// Marks again what a plan decided on that is thrown away: its outcomes are gone with it.
+    pub(crate) async fn mark_thrown_away(&self, tx: &Tx, lease: &Lease) -> Result<(), StoreError> {
+        let planned = Query::select()
+            .distinct()
+            .expr(Expr::val(lease.integration_id.0))
+            .expr(Expr::val(USER))
+            .column(run_change::Column::ExternalId)
+            .expr(Expr::val(self.fresh_id()))
+            .from(run_change::Entity)
+            .and_where(run_change::Column::RunId.eq(lease.run_id.0))
+            .to_owned();
+        insert_marks(tx, planned).await
     }
 
     /// Marks every account of an integration: the rules changed.
@@ -145,13 +141,24 @@ impl Store {
             .map_err(StoreError::of("count what has to be looked at"))
     }
 
-    /// Clears keys whose mark is still the one their outcome was decided on.
+    /// Clears keys whose mark is still the one their outcome was decided on, unless the rules have changed since the
+    /// run began: then everyone has to be looked at by the new ones (fault E11).
     pub(crate) async fn clear_dirty(
         &self,
         tx: &Tx,
-        integration: IntegrationId,
+        run: &run::Model,
         keys: &[DirtyKey],
     ) -> Result<(), StoreError> {
+        let rules: Option<i32> = integration::Entity::find_by_id(run.integration_id)
+            .select_only()
+            .column(integration::Column::RulesVersion)
+            .into_tuple()
+            .one(tx)
+            .await
+            .map_err(StoreError::of("read the version of the rules"))?;
+        if rules != Some(run.rules_version) {
+            return Ok(());
+        }
         for chunk in keys.chunks(rows_per_statement(2)) {
             // Almost all keys of a chunk share a mark, so one statement a mark is one or two statements.
             let mut marks: Vec<Uuid> = chunk.iter().map(|key| key.mark).collect();
@@ -163,7 +170,7 @@ impl Store {
                     .filter(|key| key.mark == mark)
                     .map(|key| key.key.as_str());
                 dirty_key::Entity::delete_many()
-                    .filter(dirty_key::Column::IntegrationId.eq(integration.0))
+                    .filter(dirty_key::Column::IntegrationId.eq(run.integration_id))
                     .filter(dirty_key::Column::Kind.eq(USER))
                     .filter(ExprTrait::eq(Expr::col(dirty_key::Column::Mark), mark))
                     .filter(dirty_key::Column::Key.is_in(keys))
@@ -174,6 +181,26 @@ impl Store {
         }
         Ok(())
     }
+}
+
+async fn insert_marks(tx: &Tx, chosen: SelectStatement) -> Result<(), StoreError> {
+    let mut insert = Query::insert();
+    insert
+        .into_table(dirty_key::Entity)
+        .columns([
+            dirty_key::Column::IntegrationId,
+            dirty_key::Column::Kind,
+            dirty_key::Column::Key,
+            dirty_key::Column::Mark,
+        ])
+        .on_conflict(new_mark());
+    insert.select_from(chosen).map_err(|error| {
+        StoreError::of("mark what has to be looked at")(sea_orm::DbErr::Custom(error.to_string()))
+    })?;
+    tx.execute(&insert)
+        .await
+        .map_err(StoreError::of("mark what has to be looked at"))?;
+    Ok(())
 }
 
 fn new_mark() -> OnConflict {

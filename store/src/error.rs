@@ -90,7 +90,7 @@ fn is_passing(error: &DbErr) -> bool {
     }
 }
 
-/// PostgreSQL: connection lost (class 08), shutting down (57P), too many connections (53300), serialization failure and
+/// PostgreSQL: connection lost (class 08), shutting down (57P), too many connections (53300), lock and statement timeouts (55P03, 57014), serialization failure and
 /// deadlock (40). SQLite: busy (5) and locked (6), with their extended forms in the low byte.
 fn is_passing_code(code: &str) -> bool {
     let of_sqlite = code.len() < 5
@@ -98,7 +98,7 @@ fn is_passing_code(code: &str) -> bool {
             .parse::<u32>()
             .is_ok_and(|code| matches!(code & 0xff, 5 | 6));
     of_sqlite
-        || code == "53300"
+        || matches!(code, "53300" | "55P03" | "57014")
         || ["08", "57P", "40"]
             .iter()
             .any(|class| code.len() == 5 && code.starts_with(class))
@@ -118,7 +118,9 @@ mod tests {
 
     #[test]
     fn only_what_can_pass_by_itself_is_tried_again() {
-        for code in ["40001", "40P01", "57P01", "08006", "53300", "5", "517", "6"] {
+        for code in [
+            "40001", "40P01", "57P01", "08006", "53300", "55P03", "57014", "5", "517", "6",
+        ] {
             assert!(is_passing_code(code), "{code}");
         }
         for code in ["23505", "42703", "22001", "2067", "1"] {

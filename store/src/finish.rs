@@ -8,6 +8,7 @@ use lockstep_entity::{integration, run};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use crate::column::to_json;
+use crate::integration::Integration;
 use crate::lease::Step;
 use crate::run::Run;
 use crate::{Lease, Store, StoreError, Tx};
@@ -46,6 +47,10 @@ impl Store {
     pub async fn finish_run(&self, lease: &Lease, end: &End) -> Result<Run, StoreError> {
         let operation = "end a run";
         let tx = self.begin().await?;
+        // The integration first, as every mutation does: in the other order the two could wait for each other.
+        let integration = self
+            .lock_integration(&tx, lease.organization_id, lease.integration_id)
+            .await?;
         let step = Step {
             phase: RunPhase::Finished,
             processed: 0,
@@ -72,18 +77,21 @@ impl Store {
             .map_err(StoreError::of(operation))?;
         let run = Run::read(crate::run::found(ended.into_iter().next(), operation)?)?;
         if run.kind == RunKind::Sync {
-            self.follow_up(&tx, &run).await?;
+            self.follow_up(&tx, &run, integration.map(|(integration, _)| integration))
+                .await?;
         }
         tx.commit().await.map_err(StoreError::of(operation))?;
         Ok(run)
     }
 
     /// D-60: a failed run pauses the schedule, a success ends the pause. One that was stopped changes nothing.
-    async fn follow_up(&self, tx: &Tx, run: &Run) -> Result<(), StoreError> {
-        let Some((integration, _)) = self
-            .lock_integration(tx, run.organization_id, run.integration_id)
-            .await?
-        else {
+    async fn follow_up(
+        &self,
+        tx: &Tx,
+        run: &Run,
+        integration: Option<Integration>,
+    ) -> Result<(), StoreError> {
+        let Some(integration) = integration else {
             return Ok(());
         };
         let is_on = integration.state.allows_manual_runs();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::Duration;
 use lockstep_domain::{
     ChangeAction, ChangeId, ChangeOutcome, ChangeReasonCode, ContentHash, HoldCategory,
-    InboundRules, RunKind, UserId,
+    InboundRules, RunKind, RunPhase, UserId,
 };
 use lockstep_entity::{hold, run, run_change};
 use lockstep_sync::guard::{Excess, Tally, excesses, last_owner};
@@ -17,6 +17,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use crate::lease::Step;
 use crate::plan::planned;
 use crate::run::Run;
 use crate::{Lease, Store, StoreError, Tx};
@@ -46,16 +47,29 @@ impl Store {
         &self,
         lease: &Lease,
         rules: &InboundRules,
+        preview: bool,
     ) -> Result<(Run, Verdict), StoreError> {
         let tx = self.begin().await?;
-        let protected = self.protect_last_owner(&tx, lease).await?;
+        let step = Step {
+            phase: RunPhase::Planning,
+            processed: 1,
+            total: Some(1),
+        };
+        self.advance(&tx, lease, step, 0, |update| update).await?;
+        // Counted before the last owner is spared, who is one of those who would go.
         let held = excesses(&self.tally(&tx, lease).await?, &rules.limits);
+        let protected = self.protect_last_owner(&tx, lease).await?;
         for excess in &held {
             self.hold_category(&tx, lease, excess).await?;
         }
         let order = order(&self.address_moves(&tx, lease).await?);
         self.save_order(&tx, lease, &order).await?;
-        let hold = self.carry_hold(&tx, lease, &held).await?;
+        // A preview shows what would be held; only a real run asks for a decision.
+        let hold = if preview {
+            None
+        } else {
+            self.carry_hold(&tx, lease, &held).await?
+        };
         let plan_hash = self.plan_hash(&tx, lease, ChangeOutcome::Planned).await?;
         let row = self.tell_held(&tx, lease, hold, plan_hash).await?;
         tx.commit().await.map_err(StoreError::of("guard a plan"))?;
@@ -98,8 +112,8 @@ impl Store {
         if told.rows_affected == 0 {
             return Ok(row);
         }
-        let step = crate::lease::Step {
-            phase: lockstep_domain::RunPhase::Planning,
+        let step = Step {
+            phase: RunPhase::Planning,
             processed: 1,
             total: Some(1),
         };

@@ -5,7 +5,7 @@ use lockstep_domain::{
     Actor, InboundRules, IntegrationId, IntegrationState, OrganizationId, SyncDirection, schedule,
 };
 use lockstep_entity::integration;
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, ExprTrait as _,
     IntoActiveModel as _, QueryFilter as _, QuerySelect as _,
@@ -249,7 +249,8 @@ impl Store {
         let mut query = integration::Entity::in_organization(organization.0)
             .filter(integration::Column::Id.eq(id.0));
         if !self.is_sqlite() {
-            query = query.lock_exclusive();
+            // Not FOR UPDATE: that would wait for every row that refers to the integration, as pages being saved do.
+            query = query.lock(LockType::NoKeyUpdate);
         }
         let row = query
             .one(tx)

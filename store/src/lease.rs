@@ -173,6 +173,7 @@ impl Store {
         let ids: Vec<uuid::Uuid> = run::Entity::find()
             .select_only()
             .column(run::Column::Id)
+            .filter(run::Column::FinishedAt.is_null())
             .filter(Condition::any().add(waits).add(abandoned))
             .order_by_asc(run::Column::TriggeredAt)
             .limit(MAX_WAKE_UPS)

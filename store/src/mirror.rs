@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
     DirectoryPatch, DirectoryUser, ExternalId, IntegrationId, Presence, ReadMode, RunPhase,
+    RunStage,
 };
 use lockstep_entity::{
     directory_user, dirty_key, integration, read_seen, run, run_change, user_link,
 };
-use sea_orm::sea_query::{OnConflict, Query};
+use sea_orm::sea_query::{Expr, IntoIden, OnConflict, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
 use crate::column::{parse, rows_per_statement, signed};
@@ -47,9 +48,12 @@ impl Store {
                     .col_expr(run::Column::Unchanged, 0_i64.into())
                     .col_expr(run::Column::Incomplete, 0_i64.into())
                     .col_expr(run::Column::MissedByDelta, Option::<i64>::None.into())
+                    // A plan that is complete is never thrown away: it may be applied in part already.
+                    .filter(run::Column::Stage.eq(RunStage::Read.as_str()))
             })
             .await?;
         let operation = "throw an unfinished plan away";
+        self.mark_thrown_away(&tx, lease).await?;
         run_change::Entity::delete_many()
             .filter(run_change::Column::RunId.eq(lease.run_id.0))
             .exec(&tx)
@@ -107,7 +111,7 @@ impl Store {
             .into_values()
             .map(|account| write_account(lease.integration_id, account))
             .collect();
-        for chunk in rows.chunks(rows_per_statement(16)) {
+        for chunk in rows.chunks(rows_per_statement(15)) {
             let everything = [
                 directory_user::Column::DisplayName,
                 directory_user::Column::GivenName,
@@ -122,7 +126,6 @@ impl Store {
                 directory_user::Column::EmployeeId,
                 directory_user::Column::ManagerId,
                 directory_user::Column::Presence,
-                directory_user::Column::ContentHash,
             ];
             let key = [
                 directory_user::Column::IntegrationId,
@@ -156,16 +159,23 @@ impl Store {
         let operation = "mark who is missing";
         let tx = self.begin().await?;
         self.advance(&tx, lease, step, 0, |update| update).await?;
+        // NOT EXISTS, because PostgreSQL hashes a NOT IN only while it fits its working memory.
         let seen = Query::select()
-            .column(read_seen::Column::ExternalId)
+            .expr(Expr::val(1))
             .from(read_seen::Entity)
             .and_where(read_seen::Column::RunId.eq(lease.run_id.0))
             .and_where(read_seen::Column::Attempt.eq(attempt))
+            .and_where(same_account(
+                read_seen::Entity,
+                read_seen::Column::ExternalId,
+            ))
             .to_owned();
         let missing = Condition::all()
             .add(directory_user::Column::IntegrationId.eq(lease.integration_id.0))
             .add(directory_user::Column::Presence.eq(Presence::Present.as_str()))
-            .add(directory_user::Column::ExternalId.not_in_subquery(seen));
+            .add(Expr::exists(seen).not());
+        self.mark_sharers_of(&tx, lease.integration_id, &missing)
+            .await?;
         self.mark_dirty_where(&tx, lease.integration_id, missing.clone())
             .await?;
         let marked = directory_user::Entity::update_many()
@@ -182,6 +192,70 @@ impl Store {
         Ok(marked.rows_affected)
     }
 
+    /// Whoever asks for the address of someone who is missing has to be looked at too.
+    async fn mark_sharers_of(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+        missing: &Condition,
+    ) -> Result<(), StoreError> {
+        for column in CLAIMS {
+            let addresses = Query::select()
+                .column((directory_user::Entity, column))
+                .from(directory_user::Entity)
+                .cond_where(missing.clone())
+                .and_where(column.is_not_null())
+                .to_owned();
+            for claim in CLAIMS {
+                let sharers = Condition::all()
+                    .add(directory_user::Column::IntegrationId.eq(integration.0))
+                    .add(claim.in_subquery(addresses.clone()));
+                self.mark_dirty_where(tx, integration, sharers).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether someone who has to be looked at was missing from a list: then only another list can tell that the first
+    /// one was wrong.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn waits_for_a_list(&self, integration: IntegrationId) -> Result<bool, StoreError> {
+        let missing = Query::select()
+            .expr(Expr::val(1))
+            .from(directory_user::Entity)
+            .and_where(directory_user::Column::IntegrationId.eq(integration.0))
+            .and_where(directory_user::Column::Presence.eq(Presence::Missing.as_str()))
+            .and_where(same_account(dirty_key::Entity, dirty_key::Column::Key))
+            .to_owned();
+        let waiting = dirty_key::Entity::of_integration(integration.0)
+            .filter(dirty_key::Column::Kind.eq(USER))
+            .filter(Expr::exists(missing))
+            .one(self.db())
+            .await
+            .map_err(StoreError::of("look for missing people"))?;
+        Ok(waiting.is_some())
+    }
+
+    /// Forgets whom reads saw that have ended, however they ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_old_reads(&self) -> Result<u64, StoreError> {
+        let going_on = Query::select()
+            .column(run::Column::Id)
+            .from(run::Entity)
+            .and_where(run::Column::FinishedAt.is_null())
+            .to_owned();
+        let forgotten = read_seen::Entity::delete_many()
+            .filter(read_seen::Column::RunId.not_in_subquery(going_on))
+            .exec(self.db())
+            .await
+            .map_err(StoreError::of("forget who was seen"))?;
+        Ok(forgotten.rows_affected)
+    }
+
     /// Ends a read: the delta link is safe to keep, because all it covers is in the mirror and marked to be looked at.
     ///
     /// # Errors
@@ -189,6 +263,9 @@ impl Store {
     pub async fn end_read(&self, lease: &Lease, end: &ReadEnd) -> Result<Run, StoreError> {
         let operation = "end a read";
         let tx = self.begin().await?;
+        // The integration first, as every mutation does: in the other order the two could wait for each other.
+        self.lock_integration(&tx, lease.organization_id, lease.integration_id)
+            .await?;
         let step = Step {
             phase: RunPhase::Planning,
             processed: 0,
@@ -230,20 +307,25 @@ impl Store {
     /// that a read that was begun again after a crash counts the same.
     async fn count_settled(&self, tx: &Tx, integration: IntegrationId) -> Result<u64, StoreError> {
         let dirty = Query::select()
-            .column(dirty_key::Column::Key)
+            .expr(Expr::val(1))
             .from(dirty_key::Entity)
             .and_where(dirty_key::Column::IntegrationId.eq(integration.0))
             .and_where(dirty_key::Column::Kind.eq(USER))
+            .and_where(same_account(dirty_key::Entity, dirty_key::Column::Key))
             .to_owned();
         let linked = Query::select()
-            .column(user_link::Column::ExternalId)
+            .expr(Expr::val(1))
             .from(user_link::Entity)
             .and_where(user_link::Column::IntegrationId.eq(integration.0))
+            .and_where(same_account(
+                user_link::Entity,
+                user_link::Column::ExternalId,
+            ))
             .to_owned();
         directory_user::Entity::of_integration(integration.0)
             .filter(directory_user::Column::Presence.eq(Presence::Present.as_str()))
-            .filter(directory_user::Column::ExternalId.not_in_subquery(dirty))
-            .filter(directory_user::Column::ExternalId.in_subquery(linked))
+            .filter(Expr::exists(dirty).not())
+            .filter(Expr::exists(linked))
             .count(tx)
             .await
             .map_err(StoreError::of("count accounts"))
@@ -313,6 +395,11 @@ pub struct ReadEnd {
     pub select: String,
     /// Changes that a complete read found and the reads before had missed.
     pub missed_by_delta: Option<u64>,
+}
+
+/// Ties a subquery to the account of the query around it.
+fn same_account<E: IntoIden, C: IntoIden>(table: E, column: C) -> Expr {
+    Expr::col((table, column)).equals((directory_user::Entity, directory_user::Column::ExternalId))
 }
 
 /// Lays the patches of a page over what was known and returns who is different in the end.
@@ -485,7 +572,6 @@ fn write_account(
         integration_id: Set(integration.0),
         mail_key: Set(key(account.mail_key())),
         upn_key: Set(key(account.upn_key())),
-        content_hash: Set(account.content_hash().as_str().to_owned()),
         external_id: Set(account.external_id.0),
         display_name: Set(account.display_name),
         given_name: Set(account.given_name),

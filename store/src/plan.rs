@@ -68,8 +68,7 @@ impl Store {
             })
             .await?;
         self.insert_changes(&tx, &row, chunk.changes).await?;
-        self.clear_dirty(&tx, lease.integration_id, &chunk.settled)
-            .await?;
+        self.clear_dirty(&tx, &row, &chunk.settled).await?;
         tx.commit().await.map_err(StoreError::of("save a plan"))?;
         Run::read(row)
     }

@@ -285,6 +285,18 @@ impl Store {
         }
     }
 
+    /// Ends whatever run of an integration is going on; the raised fence stops its worker.
+    pub(crate) async fn cancel_active_run(
+        &self,
+        tx: &Tx,
+        id: IntegrationId,
+    ) -> Result<(), StoreError> {
+        let active = Condition::all()
+            .add(run::Column::IntegrationId.eq(id.0))
+            .add(run::Column::State.is_in(ACTIVE));
+        self.end_at_once(tx, active).await
+    }
+
     /// Ends a preview that is going on: it applies nothing, so nothing is lost. The raised fence stops its worker.
     async fn cancel_preview(&self, tx: &Tx, integration: IntegrationId) -> Result<(), StoreError> {
         let preview = Condition::all()

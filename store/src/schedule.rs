@@ -38,7 +38,14 @@ impl Store {
             .map_err(StoreError::of("look for due schedules"))?;
         let mut started = Vec::new();
         for (organization, id) in due {
-            started.extend(self.start_due_run(organization, id.into()).await?);
+            // One that cannot be started must not keep the others from being started.
+            match self.start_due_run(organization, id.into()).await {
+                Ok(run) => started.extend(run),
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::error!(integration.id = %id, error = %error, cause, "A due run could not be started");
+                }
+            }
         }
         Ok(started)
     }

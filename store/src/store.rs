@@ -19,6 +19,8 @@ pub type Tx = DatabaseTransaction;
 
 /// Connections that one process keeps to PostgreSQL.
 const POSTGRES_CONNECTIONS: u32 = 16;
+/// No statement waits or works for ever; the longest legitimate one marks who is missing in a huge tenant.
+const POSTGRES_LIMITS: [(&str, &str); 2] = [("statement_timeout", "300s"), ("lock_timeout", "60s")];
 /// SQLite has one writer; the others read.
 const SQLITE_CONNECTIONS: u32 = 4;
 /// Prepared statements that a connection keeps. Lists of a thousand values make large ones of ever new lengths, and a
@@ -212,7 +214,11 @@ fn options(url: &str) -> Result<ConnectOptions, StoreError> {
             options
                 .max_connections(POSTGRES_CONNECTIONS)
                 .acquire_timeout(Duration::from_secs(10))
-                .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS));
+                .map_sqlx_postgres_opts(|options| {
+                    options
+                        .statement_cache_capacity(STATEMENTS)
+                        .options(POSTGRES_LIMITS)
+                });
         }
         _ => return Err(StoreError::Url("its scheme is neither sqlite nor postgres")),
     }

@@ -23,6 +23,8 @@ use crate::failure::{Failure, provider};
 use crate::inbound::patch;
 use crate::worker::span;
 
+/// How much longer than the test itself its lease lasts, so that the two never overlap.
+const LEASE_MARGIN: Duration = Duration::from_secs(15);
 /// Users shown as a sample.
 const SAMPLE: u16 = 5;
 /// Accounts of the mirror that are judged at a time.
@@ -40,7 +42,11 @@ const EXPIRES_SOON_DAYS: i64 = 60;
 
 /// Makes a test, if nobody else does.
 pub async fn work(worker: &Worker, id: TestId) {
-    match worker.store.claim_test(id, span(worker.timing.test)).await {
+    match worker
+        .store
+        .claim_test(id, span(worker.timing.test + LEASE_MARGIN))
+        .await
+    {
         Ok(Some(test)) => {
             if let Err(error) = make(worker, &test).await {
                 warn!(test.id = %id, error = %error, "A test could not be stored");

@@ -48,6 +48,9 @@ async fn work_claimed(worker: &Worker, run: Run, lease: &Lease) {
 
 /// Does the work. When the database fails, the run goes on where it stands.
 async fn execute(execution: &mut Execution<'_>) -> Result<(), Stop> {
+    if execution.run.cancel_requested_at.is_some() {
+        return Err(Stop::Canceled);
+    }
     if execution.run.attempt > MAX_ATTEMPTS {
         return Err(Stop::Failed(Box::new(Failure::new(
             RunErrorCode::WorkerLost,

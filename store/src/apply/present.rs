@@ -2,14 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_domain::{AddressKey, ChangeAction, ExternalId, PlatformUser, UserFields, UserId};
+use lockstep_domain::{
+    AddressKey, ChangeAction, ExternalId, PlatformUser, Role, UserFields, UserId, UserStatus,
+};
 use lockstep_entity::{platform_user, user_link};
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
+use sea_orm::sea_query::LockType;
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
 use uuid::Uuid;
 
 use super::intent::Intent;
 use crate::column::rows_per_statement;
-use crate::user::users_by_id;
+use crate::user::read_user;
 use crate::{Lease, StoreError, Tx};
 
 /// What is there now.
@@ -18,70 +24,53 @@ pub(super) struct Present {
     pub(super) holders: BTreeMap<AddressKey, UserId>,
     pub(super) linked_accounts: BTreeSet<ExternalId>,
     pub(super) linked_users: BTreeSet<UserId>,
+    /// Owners who are not deactivated; only loaded when one of them is about to be.
+    pub(super) active_owners: BTreeSet<UserId>,
 }
 
 impl Present {
+    /// Reads what a chunk is checked against. On PostgreSQL the users are locked until the chunk is written, so that
+    /// an edit that comes between is not written over (fault C3).
     pub(super) async fn load(
         tx: &Tx,
         lease: &Lease,
         intents: &[Intent],
     ) -> Result<Self, StoreError> {
+        let mut users = BTreeMap::new();
         let ids: Vec<Uuid> = intents.iter().map(|intent| intent.user_id.0).collect();
-        let mut users: BTreeMap<UserId, PlatformUser> =
-            users_by_id(tx, lease.organization_id, &ids)
-                .await?
-                .into_iter()
-                .map(|user| (user.id, user))
-                .collect();
-        let addresses: Vec<String> = intents
-            .iter()
-            .map(|intent| intent.address().as_str().to_owned())
-            .collect();
+        for chunk in ids.chunks(rows_per_statement(1)) {
+            let chosen = Condition::all().add(platform_user::Column::Id.is_in(chunk.to_vec()));
+            users.extend(locked(tx, lease, chosen).await?);
+        }
+        let addresses: Vec<AddressKey> = intents.iter().map(Intent::address).collect();
         for chunk in addresses.chunks(rows_per_statement(1)) {
-            let rows = platform_user::Entity::in_organization(lease.organization_id.0)
-                .filter(platform_user::Column::EmailKey.is_in(chunk.iter().map(String::as_str)))
-                .all(tx);
-            for row in rows.await.map_err(StoreError::of("read users"))? {
-                let user = crate::user::read_user(row)?;
-                users.insert(user.id, user);
-            }
+            let keys = chunk.iter().map(AddressKey::as_str);
+            let chosen = Condition::all().add(platform_user::Column::EmailKey.is_in(keys));
+            users.extend(locked(tx, lease, chosen).await?);
         }
-        let (mut linked_accounts, mut linked_users) = (BTreeSet::new(), BTreeSet::new());
-        let external: Vec<&str> = intents
-            .iter()
-            .map(|intent| intent.external_id.as_str())
-            .collect();
-        for (external, ids) in external
-            .chunks(rows_per_statement(2))
-            .zip(ids.chunks(rows_per_statement(2)))
-        {
-            let ours = Condition::all()
-                .add(user_link::Column::IntegrationId.eq(lease.integration_id.0))
-                .add(user_link::Column::ExternalId.is_in(external.iter().copied()));
-            let which = Condition::any()
-                .add(ours)
-                .add(user_link::Column::UserId.is_in(ids.iter().copied()));
-            let rows = user_link::Entity::find()
-                .filter(which)
-                .all(tx)
-                .await
-                .map_err(StoreError::of("read links"))?;
-            for row in rows {
-                linked_users.insert(UserId(row.user_id));
-                if row.integration_id == lease.integration_id.0 {
-                    linked_accounts.insert(ExternalId(row.external_id));
-                }
-            }
-        }
+        let loses_an_owner = intents.iter().any(|intent| {
+            let owner = users
+                .get(&intent.user_id)
+                .is_some_and(|user| user.role == Role::Owner);
+            intent.action == ChangeAction::Deactivate && owner
+        });
+        let owners = if loses_an_owner {
+            locked(tx, lease, active_owners()).await?
+        } else {
+            BTreeMap::new()
+        };
+        let (linked_accounts, linked_users) = links(tx, lease, intents).await?;
         let holders = users
             .values()
             .map(|user| (user.email_key.clone(), user.id))
             .collect();
+        let active_owners = owners.into_keys().collect();
         Ok(Self {
             users,
             holders,
             linked_accounts,
             linked_users,
+            active_owners,
         })
     }
 
@@ -93,9 +82,10 @@ impl Present {
             .map(|intent| intent.user_id)
             .collect();
         let mut taken = BTreeSet::new();
+        let mut owners = self.active_owners.clone();
         let verdicts: Vec<_> = intents
             .iter()
-            .map(|intent| self.judge_one(intent, &movers, &mut taken))
+            .map(|intent| self.judge_one(intent, &movers, &mut taken, &mut owners))
             .collect();
         let broken = intents
             .iter()
@@ -121,6 +111,7 @@ impl Present {
         intent: &Intent,
         movers: &BTreeSet<UserId>,
         taken: &mut BTreeSet<AddressKey>,
+        owners: &mut BTreeSet<UserId>,
     ) -> Result<(), String> {
         let user = self.users.get(&intent.user_id);
         match (&intent.before, user) {
@@ -139,6 +130,17 @@ impl Present {
         if intent.action == ChangeAction::Link && self.linked_users.contains(&intent.user_id) {
             return Err("The user was linked to an account while the run was going on.".to_owned());
         }
+        let is_owner = user.is_some_and(|user| user.role == Role::Owner);
+        if intent.action == ChangeAction::Link && is_owner {
+            return Err("The user became an owner while the run was going on.".to_owned());
+        }
+        if intent.action == ChangeAction::Deactivate
+            && owners.remove(&intent.user_id)
+            && owners.is_empty()
+        {
+            owners.insert(intent.user_id);
+            return Err("The organization would have no active owner left.".to_owned());
+        }
         let key = intent.address();
         let holder = self
             .holders
@@ -151,4 +153,55 @@ impl Present {
         }
         Ok(())
     }
+}
+
+fn active_owners() -> Condition {
+    Condition::all()
+        .add(platform_user::Column::Role.eq(Role::Owner.as_str()))
+        .add(platform_user::Column::Status.ne(UserStatus::Deactivated.as_str()))
+}
+
+/// Reads users of the organization, in the order of their ids so that two who lock them never wait for each other.
+async fn locked(
+    tx: &Tx,
+    lease: &Lease,
+    which: Condition,
+) -> Result<BTreeMap<UserId, PlatformUser>, StoreError> {
+    let mut query = platform_user::Entity::in_organization(lease.organization_id.0)
+        .filter(which)
+        .order_by_asc(platform_user::Column::Id);
+    if tx.get_database_backend() == DbBackend::Postgres {
+        query = query.lock(LockType::NoKeyUpdate);
+    }
+    let rows = query.all(tx).await.map_err(StoreError::of("read users"))?;
+    rows.into_iter()
+        .map(|row| read_user(row).map(|user| (user.id, user)))
+        .collect()
+}
+
+/// Which of the accounts and users of a chunk are linked by now.
+async fn links(
+    tx: &Tx,
+    lease: &Lease,
+    intents: &[Intent],
+) -> Result<(BTreeSet<ExternalId>, BTreeSet<UserId>), StoreError> {
+    let operation = "read links";
+    let (mut accounts, mut users) = (BTreeSet::new(), BTreeSet::new());
+    for chunk in intents.chunks(rows_per_statement(1)) {
+        let ids = chunk.iter().map(|intent| intent.external_id.as_str());
+        let rows = user_link::Entity::of_integration(lease.integration_id.0)
+            .filter(user_link::Column::ExternalId.is_in(ids))
+            .all(tx);
+        for row in rows.await.map_err(StoreError::of(operation))? {
+            accounts.insert(ExternalId(row.external_id));
+        }
+        let ids = chunk.iter().map(|intent| intent.user_id.0);
+        let rows = user_link::Entity::find()
+            .filter(user_link::Column::UserId.is_in(ids))
+            .all(tx);
+        for row in rows.await.map_err(StoreError::of(operation))? {
+            users.insert(UserId(row.user_id));
+        }
+    }
+    Ok((accounts, users))
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
-    AddressKey, LinkMatch, PlatformUser, RecordOrigin, Role, UserFields, UserId, UserStatus,
+    AddressKey, ChangeAction, LinkMatch, PlatformUser, RecordOrigin, Role, UserFields, UserId,
+    UserStatus,
 };
 use lockstep_entity::{credential, integration, platform_user, user_link};
 use sea_orm::sea_query::{Expr, OnConflict};
@@ -54,6 +55,8 @@ pub(super) struct Chunk<'a> {
     pub(super) users: BTreeMap<UserId, PlatformUser>,
     pub(super) links: Vec<user_link::ActiveModel>,
     pub(super) vacated: BTreeSet<AddressKey>,
+    pub(super) deactivated: Vec<UserId>,
+    pub(super) reactivated: Vec<UserId>,
 }
 
 impl Chunk<'_> {
@@ -63,6 +66,11 @@ impl Chunk<'_> {
             && known.email_key != intent.address()
         {
             self.vacated.insert(known.email_key.clone());
+        }
+        match intent.action {
+            ChangeAction::Deactivate => self.deactivated.push(intent.user_id),
+            ChangeAction::Reactivate => self.reactivated.push(intent.user_id),
+            ChangeAction::Create | ChangeAction::Link | ChangeAction::Update => {}
         }
         let user = known.unwrap_or_else(|| self.blank(intent.user_id));
         let user = self.overwrite(user, intent);
@@ -144,10 +152,7 @@ impl Chunk<'_> {
         let rows: Vec<_> = self
             .users
             .values()
-            .map(|user| {
-                let by_run = user.status == UserStatus::Deactivated;
-                write_user(user, by_run.then_some(self.lease.run_id.0))
-            })
+            .map(|user| write_user(user, None))
             .collect();
         use platform_user::Column;
         let written = [
@@ -160,7 +165,6 @@ impl Chunk<'_> {
             Column::Status,
             Column::DeactivationReason,
             Column::DeactivatedAt,
-            Column::DeactivatedByRun,
             Column::Origin,
             Column::UpdatedAt,
         ];
@@ -180,6 +184,26 @@ impl Chunk<'_> {
                 .exec_without_returning(tx)
                 .await
                 .map_err(StoreError::of("write links"))?;
+        }
+        self.sign(tx).await
+    }
+
+    /// Notes that this run deactivated or brought back users; whoever did it before is of no interest any more.
+    async fn sign(&self, tx: &Tx) -> Result<(), StoreError> {
+        let run = Some(self.lease.run_id.0);
+        for (users, by_run) in [(&self.deactivated, run), (&self.reactivated, None)] {
+            for chunk in users.chunks(rows_per_statement(1)) {
+                platform_user::Entity::update_many()
+                    .col_expr(platform_user::Column::DeactivatedByRun, by_run.into())
+                    .col_expr(
+                        platform_user::Column::DeactivatedBy,
+                        Option::<sea_orm::JsonValue>::None.into(),
+                    )
+                    .filter(platform_user::Column::Id.is_in(chunk.iter().map(|id| id.0)))
+                    .exec(tx)
+                    .await
+                    .map_err(StoreError::of("note who was deactivated"))?;
+            }
         }
         Ok(())
     }

@@ -313,10 +313,7 @@ impl Draft<'_> {
                 ChangeReason::new(ChangeReasonCode::Conflict, message),
             );
         }
-        let mut after = self.overwrite(UserFields::of(user));
-        if matched_by == LinkMatch::UserPrincipalName {
-            after.email.clone_from(&user.email);
-        }
+        let after = self.overwrite(UserFields::of(user));
         let change = PlannedChange {
             after: Some(after),
             matched_by: Some(matched_by),

@@ -9,7 +9,7 @@ use lockstep_sandbox::{Fault, FaultKind};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{Backend, World, both, id_of, many, people};
+use crate::world::{Backend, World, both, id_of, many, people, person};
 
 /// Works on a run until it has reported `steps` times, then vanishes like a killed process: whatever transaction
 /// was open is rolled back, and nothing is released. False when the run ended before.
@@ -45,6 +45,16 @@ async fn outcome(world: &World) -> Vec<(String, String, UserStatus)> {
 
 async fn change_a_lot(world: &World) {
     let control = world.control();
+    // People who are left out are told of once, also when the plan was begun again.
+    let mut guest = person("guest");
+    guest["userType"] = json!("Guest");
+    let mut room = person("room");
+    room["surname"] = json!(null);
+    let mut twin = person("twin");
+    twin["mail"] = json!("P00060@example.com");
+    for user in [guest, room, twin] {
+        control.create_user(user).unwrap();
+    }
     for n in 0..4 {
         control.delete_user(&id_of(&format!("p0000{n}"))).unwrap();
     }

@@ -176,7 +176,7 @@ impl SetUp {
             ("LOCKSTEP_GRAPH_URL", sandbox.url().to_owned()),
             ("LOCKSTEP_LOGIN_URL", sandbox.url().to_owned()),
             ("LOCKSTEP_LISTEN", listen.clone()),
-            ("LOCKSTEP_LEASE_SECONDS", "3".to_owned()),
+            ("LOCKSTEP_LEASE_SECONDS", "6".to_owned()),
             ("LOCKSTEP_LOG", "warn".to_owned()),
         ];
         match backend {
@@ -399,7 +399,8 @@ async fn kill_in(backend: Backend, phase: &str) {
     })
     .await;
     assert_eq!(ended["run"]["state"], "SUCCEEDED", "{ended}");
-    assert_eq!(ended["run"]["attempt"], 2, "{ended}");
+    // More than two when the machine was so busy that the next worker lost its lease as well.
+    assert!(ended["run"]["attempt"].as_u64() >= Some(2), "{ended}");
     assert_eq!(ended["run"]["summary"]["users"]["created"], CROWD);
     assert_eq!(ended["run"]["changes"]["totalCount"], CROWD);
     assert_eq!(ended["organization"]["users"]["totalCount"], CROWD + 1);

@@ -1,9 +1,11 @@
 //! What runs do to users.
 
 use lockstep_domain::{InboundRules, ReadMode, RunKind, RunState, RunTriggerKind, UserStatus};
+use lockstep_sandbox::{Fault, FaultKind};
+use lockstep_store::run::Requested;
 use serde_json::json;
 
-use crate::world::{World, both, id_of, many, people, person, tenant};
+use crate::world::{World, actor, both, id_of, many, people, person, tenant};
 
 both! {
     async fn e009_everyone_gets_a_user_and_a_second_run_writes_nothing(backend) {
@@ -94,6 +96,54 @@ both! {
         let run = world.sync().await;
         assert_eq!(run.summary.users.deactivated, 1, "d25: {:?}", world.lines(&run).await);
         assert_eq!(world.user("gus@example.com").await.status, UserStatus::Deactivated);
+    }
+
+    async fn fault_e11_rules_saved_during_a_run_hold_from_the_next_one_on(backend) {
+        let mut guest = person("gus");
+        guest["userType"] = json!("Guest");
+        let world = World::around(backend, tenant(&[person("ada"), guest])).await;
+        let gate = Fault::new(FaultKind::Gate).on_request("users.list").times(1);
+        world.control().add_fault(gate).unwrap();
+        let id = world.request(RunKind::Sync, false).await.run().id;
+        let worker = world.worker();
+        let work = tokio::spawn(async move { lockstep_worker::run::work(&worker, id).await });
+        world.control().gates_reached(1).await;
+        world.save_rules(&InboundRules { include_guest_users: true, ..InboundRules::default() }).await;
+        world.control().clear_faults();
+        work.await.unwrap();
+        let run = world.read_run(id).await;
+        assert_eq!((run.rules_version, run.summary.users.created, run.summary.users.skipped), (1, 1, 1));
+        let next = world.sync().await;
+        assert_eq!((next.rules_version, next.summary.users.created), (2, 1), "{:?}", world.lines(&next).await);
+        assert_eq!(world.sync().await.change_count, 0);
+    }
+
+    async fn settings_can_be_changed_while_pages_are_saved(backend) {
+        let world = World::around(backend, many(3_000)).await;
+        let id = world.request(RunKind::Sync, false).await.run().id;
+        let worker = world.worker();
+        let work = tokio::spawn(async move { lockstep_worker::run::work(&worker, id).await });
+        while !work.is_finished() {
+            assert!(matches!(world.request(RunKind::Preview, false).await, Requested::Busy(_) | Requested::Queued(_)));
+        }
+        work.await.unwrap();
+        let run = world.read_run(id).await;
+        assert_eq!((run.state, run.attempt, run.summary.users.created), (RunState::Succeeded, 1, 3_000), "{:?}", run.error);
+    }
+
+    async fn another_tenant_is_another_directory(backend) {
+        let world = World::around(backend, people(&["ada", "bob"])).await;
+        assert_eq!(world.run(RunKind::Preview, false).await.summary.users.created, 2);
+        let mut app = world.store.credential(world.integration).await.unwrap().unwrap().app;
+        let waiting = world.request(RunKind::Sync, false).await.run().id;
+        app.tenant_id = "other.example".into();
+        let tx = world.store.begin().await.unwrap();
+        world.store.save_credential(&tx, world.integration, &app, None, &actor(&world.owner)).await.unwrap();
+        tx.commit().await.unwrap();
+        let integration = world.integration().await;
+        assert_eq!((integration.users_delta_link, integration.last_full_read_at), (None, None));
+        assert_eq!(world.store.count_dirty_users(world.integration).await.unwrap(), 0, "nobody of the old tenant is left");
+        assert_eq!(world.read_run(waiting).await.state, RunState::Canceled);
     }
 
     async fn a_preview_shows_and_applies_nothing_and_a_real_run_cancels_it(backend) {

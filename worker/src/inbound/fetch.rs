@@ -25,7 +25,7 @@ const ROUNDS: u32 = 3;
 /// Why the read was not complete; nothing is concluded from it then.
 pub(super) async fn fetch(execution: &mut Execution<'_>, frozen: &Frozen) -> Result<(), Stop> {
     let link = usable_link(&frozen.integration);
-    let mode = read_mode(execution, frozen, link.is_some());
+    let mode = read_mode(execution, frozen, link.is_some()).await?;
     let run = execution
         .worker
         .store
@@ -61,19 +61,30 @@ fn usable_link(integration: &Integration) -> Option<DeltaLink> {
         .map(DeltaLink::new)
 }
 
-fn read_mode(execution: &Execution<'_>, frozen: &Frozen, has_link: bool) -> ReadMode {
+/// Everything is read the first time, once a week, when someone asks for it, when a worker that was lost had begun to,
+/// and when someone was missing from the last list: only another list can tell that it was wrong.
+async fn read_mode(
+    execution: &Execution<'_>,
+    frozen: &Frozen,
+    has_link: bool,
+) -> Result<ReadMode, Stop> {
+    let store = &execution.worker.store;
     let age = frozen
         .integration
         .last_full_read_at
-        .map(|at| execution.worker.store.now() - at);
-    let sweep_due = age.is_none_or(|age| {
-        age >= chrono::Duration::days(i64::from(frozen.rules.full_read_every_days))
-    });
-    if !has_link || sweep_due || execution.run.full_requested {
+        .map(|at| store.now() - at);
+    let limit = chrono::Duration::days(i64::from(frozen.rules.full_read_every_days));
+    let began_full = execution.run.read_mode == Some(ReadMode::Full);
+    let full = !has_link
+        || execution.run.full_requested
+        || began_full
+        || age.is_none_or(|age| age >= limit)
+        || store.waits_for_a_list(frozen.integration.id).await?;
+    Ok(if full {
         ReadMode::Full
     } else {
         ReadMode::Delta
-    }
+    })
 }
 
 struct Reading<'r, 'w> {

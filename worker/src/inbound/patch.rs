@@ -9,17 +9,22 @@ pub fn patch(user: User) -> DirectoryPatch {
     DirectoryPatch {
         external_id: ExternalId(user.id),
         removed: user.removed.is_some(),
-        display_name: tri(user.display_name),
-        given_name: tri(user.given_name),
-        surname: tri(user.surname),
-        mail: tri(user.mail),
-        user_principal_name: tri(user.user_principal_name),
+        display_name: text(user.display_name),
+        given_name: text(user.given_name),
+        surname: text(user.surname),
+        mail: text(user.mail),
+        user_principal_name: text(user.user_principal_name),
         account_enabled: tri(user.account_enabled),
         user_type: user_type(user.user_type),
-        job_title: tri(user.job_title),
-        employee_id: tri(user.employee_id),
+        job_title: text(user.job_title),
+        employee_id: text(user.employee_id),
         manager_id: tri(user.manager).map(|manager| manager.map(ExternalId)),
     }
+}
+
+/// PostgreSQL keeps no NUL character, and nobody's name has one.
+fn text(field: Field<String>) -> Option<Option<String>> {
+    tri(field).map(|text| text.map(|text| text.replace('\0', "")))
 }
 
 fn tri<T>(field: Field<T>) -> Option<Option<T>> {

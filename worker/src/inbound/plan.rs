@@ -1,9 +1,10 @@
 //! Plan: for everything that has to be looked at, what has to change; then the guard.
 
-use lockstep_domain::{ExternalId, RunPhase};
+use lockstep_domain::{ExternalId, ReadMode, RunPhase};
 use lockstep_store::dirty::DirtyKey;
 use lockstep_store::lease::Step;
 use lockstep_store::plan::{MarkedChange, PlannedChunk};
+use lockstep_store::run::Run;
 use lockstep_sync::inbound::users::{self, Decision, Surroundings};
 
 use super::{Execution, Frozen};
@@ -51,7 +52,7 @@ pub(super) async fn plan(execution: &mut Execution<'_>, frozen: &Frozen) -> Resu
     let (run, verdict) = execution
         .worker
         .store
-        .guard_plan(&execution.lease, &frozen.rules)
+        .guard_plan(&execution.lease, &frozen.rules, is_preview(&execution.run))
         .await?;
     for excess in &verdict.held {
         tracing::warn!(run.id = %run.id, category = %excess.category, count = excess.count, "Changes are held");
@@ -79,11 +80,14 @@ async fn decide(
         hood.links,
     );
     let decisions = users::plan(&ids, &world, &frozen.rules);
-    Ok(chunk(keys, decisions, is_preview(&execution.run)))
+    Ok(chunk(keys, decisions, &execution.run))
 }
 
 /// Sorts decisions into changes and keys that are done with. A preview is done with nothing but what is right.
-fn chunk(keys: Vec<DirtyKey>, decisions: Vec<Decision>, preview: bool) -> PlannedChunk {
+fn chunk(keys: Vec<DirtyKey>, decisions: Vec<Decision>, run: &Run) -> PlannedChunk {
+    let preview = is_preview(run);
+    // Only a complete read says how many are right; what a delta names was changed, or marked for another reason.
+    let counts_right = run.read_mode == Some(ReadMode::Full);
     let mut chunk = PlannedChunk::default();
     for (key, decision) in keys.into_iter().zip(decisions) {
         let final_ones = decision.changes.iter().all(|change| {
@@ -92,9 +96,11 @@ fn chunk(keys: Vec<DirtyKey>, decisions: Vec<Decision>, preview: bool) -> Planne
                 .as_ref()
                 .is_some_and(|r| !r.code.is_retried())
         });
-        chunk.unchanged += u64::from(decision.linked && decision.changes.is_empty());
+        chunk.unchanged +=
+            u64::from(counts_right && decision.linked && decision.changes.is_empty());
         chunk.incomplete += u64::from(decision.incomplete);
-        let is_settled = decision.changes.is_empty() || (final_ones && !preview);
+        let is_right = decision.changes.is_empty() && !decision.incomplete;
+        let is_settled = is_right || (final_ones && !preview);
         let mark = key.mark;
         chunk.changes.extend(
             decision

@@ -480,7 +480,9 @@ fn d02_the_principal_name_matches_only_when_chosen_and_the_local_part_never() {
     world.rules.match_by_user_principal_name = true;
     assert_eq!(
         world.lines(),
-        ["LINK ada [givenName: Local -> ada, familyName: User -> Example]"]
+        [
+            "LINK ada [givenName: Local -> ada, familyName: User -> Example, email: ada@login.example.com -> ada@example.com]"
+        ]
     );
 }
 
@@ -639,9 +641,11 @@ proptest! {
     /// Whatever the directory was and becomes: addresses stay unique, nobody is deleted, local users are untouched,
     /// owners stay owners of themselves, and once the world is settled a run plans no change.
     #[test]
-    fn laws_of_user_planning(first in arbitrary_directory(), second in arbitrary_directory(), guests: bool, titles: bool) {
+    fn laws_of_user_planning(first in arbitrary_directory(), second in arbitrary_directory(), guests: bool, titles: bool, by_upn: bool) {
         let mut world = World::with(first);
         (world.rules.include_guest_users, world.rules.sync_job_title) = (guests, titles);
+        world.rules.match_by_user_principal_name = by_upn;
+        world.add(user(11, "a3@login.example.com"));
         world.add(user(9, "person1@example.com"));
         world.add(PlatformUser { role: Role::Owner, ..user(10, "person2@example.com") });
         let owner = world.users[&UserId(Uuid::from_u128(10))].clone();
