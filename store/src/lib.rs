@@ -26,6 +26,8 @@ pub mod organization;
 pub mod page;
 pub mod pause;
 pub mod plan;
+pub mod read;
+pub mod request;
 pub mod rules;
 pub mod run;
 pub mod schedule;

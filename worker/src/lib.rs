@@ -7,6 +7,7 @@ pub mod connection;
 pub mod connection_test;
 pub mod failure;
 pub mod inbound;
+mod permission;
 pub mod run;
 pub mod scheduler;
 

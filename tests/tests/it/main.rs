@@ -8,6 +8,7 @@
     reason = "a test that cannot go on stops, and says where"
 )]
 
+mod set_up;
 mod world;
 
 mod crashes;

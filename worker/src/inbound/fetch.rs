@@ -8,7 +8,7 @@ use lockstep_domain::{DirectoryPatch, ReadMode, RunPhase, RunWarning, RunWarning
 use lockstep_graph::{DeltaLink, ErrorClass, GraphError, Page, Pages, User, UserSelect};
 use lockstep_store::integration::Integration;
 use lockstep_store::lease::Step;
-use lockstep_store::mirror::ReadEnd;
+use lockstep_store::read::ReadEnd;
 
 use super::{Execution, Frozen, patch};
 use crate::failure::Stop;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use lockstep_domain::{EmailSource, OrganizationId, Presence, RecordOrigin, UserType};
+use lockstep_domain::{
+    EmailSource, IntegrationId, OrganizationId, Presence, RecordOrigin, UserType,
+};
 use proptest::prelude::*;
 use uuid::Uuid;
 

@@ -1,0 +1,269 @@
+//! Reads: how one begins, who was missing from it, and how it ends.
+
+use lockstep_domain::{IntegrationId, Presence, ReadMode, RunPhase, RunStage};
+use lockstep_entity::{
+    directory_user, dirty_key, integration, read_seen, run, run_change, user_link,
+};
+use sea_orm::sea_query::{Expr, IntoIden, Query};
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
+    QueryFilter as _,
+};
+
+use crate::column::signed;
+use crate::dirty::USER;
+use crate::lease::Step;
+use crate::mirror::CLAIMS;
+use crate::run::Run;
+use crate::{Lease, Store, StoreError, Tx};
+
+/// How a read ended.
+#[derive(Debug, Clone)]
+pub struct ReadEnd {
+    /// How the directory was read in the end: a delta that was refused becomes a complete read.
+    pub mode: ReadMode,
+    /// Where the next read of changes goes on.
+    pub delta_link: Option<String>,
+    /// Fingerprint of the attributes that the link tracks.
+    pub select: String,
+    /// Changes that a complete read found and the reads before had missed.
+    pub missed_by_delta: Option<u64>,
+}
+
+impl Store {
+    /// Begins a read. What an earlier attempt of the same run left unapplied is thrown away (D-54).
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn begin_read(&self, lease: &Lease, mode: ReadMode) -> Result<Run, StoreError> {
+        let tx = self.begin().await?;
+        let step = Step {
+            phase: RunPhase::ReadingUsers,
+            processed: 0,
+            total: None,
+        };
+        let row = self
+            .advance(&tx, lease, step, 0, |update| {
+                update
+                    .col_expr(run::Column::ReadMode, mode.as_str().into())
+                    .col_expr(run::Column::ChangeCount, 0_i64.into())
+                    .col_expr(run::Column::Unchanged, 0_i64.into())
+                    .col_expr(run::Column::Incomplete, 0_i64.into())
+                    .col_expr(run::Column::MissedByDelta, Option::<i64>::None.into())
+                    // A plan that is complete is never thrown away: it may be applied in part already.
+                    .filter(run::Column::Stage.eq(RunStage::Read.as_str()))
+            })
+            .await?;
+        let operation = "throw an unfinished plan away";
+        self.mark_thrown_away(&tx, lease).await?;
+        run_change::Entity::delete_many()
+            .filter(run_change::Column::RunId.eq(lease.run_id.0))
+            .exec(&tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        forget_seen(&tx, lease).await?;
+        tx.commit().await.map_err(StoreError::of(operation))?;
+        Run::read(row)
+    }
+
+    /// After the last page of a complete read: whoever the attempt did not see is missing, and has to be looked at.
+    ///
+    /// Nothing follows from that alone; departures are confirmed one by one later (D-21).
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn mark_missing(
+        &self,
+        lease: &Lease,
+        step: Step,
+        attempt: i32,
+    ) -> Result<u64, StoreError> {
+        let operation = "mark who is missing";
+        let tx = self.begin().await?;
+        self.advance(&tx, lease, step, 0, |update| update).await?;
+        // NOT EXISTS, because PostgreSQL hashes a NOT IN only while it fits its working memory.
+        let seen = Query::select()
+            .expr(Expr::val(1))
+            .from(read_seen::Entity)
+            .and_where(read_seen::Column::RunId.eq(lease.run_id.0))
+            .and_where(read_seen::Column::Attempt.eq(attempt))
+            .and_where(same_account(
+                read_seen::Entity,
+                read_seen::Column::ExternalId,
+            ))
+            .to_owned();
+        let missing = Condition::all()
+            .add(directory_user::Column::IntegrationId.eq(lease.integration_id.0))
+            .add(directory_user::Column::Presence.eq(Presence::Present.as_str()))
+            .add(Expr::exists(seen).not());
+        self.mark_sharers_of(&tx, lease.integration_id, &missing)
+            .await?;
+        self.mark_dirty_where(&tx, lease.integration_id, missing.clone())
+            .await?;
+        let marked = directory_user::Entity::update_many()
+            .col_expr(
+                directory_user::Column::Presence,
+                Presence::Missing.as_str().into(),
+            )
+            .filter(missing)
+            .exec(&tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        forget_seen(&tx, lease).await?;
+        tx.commit().await.map_err(StoreError::of(operation))?;
+        Ok(marked.rows_affected)
+    }
+
+    /// Whoever asks for the address of someone who is missing has to be looked at too.
+    async fn mark_sharers_of(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+        missing: &Condition,
+    ) -> Result<(), StoreError> {
+        for column in CLAIMS {
+            let addresses = Query::select()
+                .column((directory_user::Entity, column))
+                .from(directory_user::Entity)
+                .cond_where(missing.clone())
+                .and_where(column.is_not_null())
+                .to_owned();
+            for claim in CLAIMS {
+                let sharers = Condition::all()
+                    .add(directory_user::Column::IntegrationId.eq(integration.0))
+                    .add(claim.in_subquery(addresses.clone()));
+                self.mark_dirty_where(tx, integration, sharers).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether someone who has to be looked at was missing from a list: then only another list can tell that the first
+    /// one was wrong.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn waits_for_a_list(&self, integration: IntegrationId) -> Result<bool, StoreError> {
+        let missing = Query::select()
+            .expr(Expr::val(1))
+            .from(directory_user::Entity)
+            .and_where(directory_user::Column::IntegrationId.eq(integration.0))
+            .and_where(directory_user::Column::Presence.eq(Presence::Missing.as_str()))
+            .and_where(same_account(dirty_key::Entity, dirty_key::Column::Key))
+            .to_owned();
+        let waiting = dirty_key::Entity::of_integration(integration.0)
+            .filter(dirty_key::Column::Kind.eq(USER))
+            .filter(Expr::exists(missing))
+            .one(self.db())
+            .await
+            .map_err(StoreError::of("look for missing people"))?;
+        Ok(waiting.is_some())
+    }
+
+    /// Forgets whom reads saw that have ended, however they ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_old_reads(&self) -> Result<u64, StoreError> {
+        let going_on = Query::select()
+            .column(run::Column::Id)
+            .from(run::Entity)
+            .and_where(run::Column::FinishedAt.is_null())
+            .to_owned();
+        let forgotten = read_seen::Entity::delete_many()
+            .filter(read_seen::Column::RunId.not_in_subquery(going_on))
+            .exec(self.db())
+            .await
+            .map_err(StoreError::of("forget who was seen"))?;
+        Ok(forgotten.rows_affected)
+    }
+
+    /// Ends a read: the delta link is safe to keep, because all it covers is in the mirror and marked to be looked at.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn end_read(&self, lease: &Lease, end: &ReadEnd) -> Result<Run, StoreError> {
+        let operation = "end a read";
+        let tx = self.begin().await?;
+        // The integration first, as every mutation does: in the other order the two could wait for each other.
+        self.lock_integration(&tx, lease.organization_id, lease.integration_id)
+            .await?;
+        let step = Step {
+            phase: RunPhase::Planning,
+            processed: 0,
+            total: None,
+        };
+        let missed = end.missed_by_delta.map(signed);
+        let unchanged = if end.mode == ReadMode::Full {
+            self.count_settled(&tx, lease.integration_id).await?
+        } else {
+            0
+        };
+        let row = self
+            .advance(&tx, lease, step, 0, |update| {
+                update
+                    .col_expr(run::Column::MissedByDelta, missed.into())
+                    .col_expr(run::Column::ReadMode, end.mode.as_str().into())
+                    .col_expr(run::Column::Unchanged, signed(unchanged).into())
+            })
+            .await?;
+        let mut update = integration::Entity::update_many()
+            .col_expr(
+                integration::Column::UsersDeltaLink,
+                end.delta_link.clone().into(),
+            )
+            .col_expr(integration::Column::UsersSelect, end.select.clone().into());
+        if end.mode == ReadMode::Full {
+            update = update.col_expr(integration::Column::LastFullReadAt, self.now().into());
+        }
+        update
+            .filter(integration::Column::Id.eq(lease.integration_id.0))
+            .exec(&tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        tx.commit().await.map_err(StoreError::of(operation))?;
+        Run::read(row)
+    }
+
+    /// Number of linked accounts that the directory lists and nobody has to look at. Counted from what is stored, so
+    /// that a read that was begun again after a crash counts the same.
+    async fn count_settled(&self, tx: &Tx, integration: IntegrationId) -> Result<u64, StoreError> {
+        let dirty = Query::select()
+            .expr(Expr::val(1))
+            .from(dirty_key::Entity)
+            .and_where(dirty_key::Column::IntegrationId.eq(integration.0))
+            .and_where(dirty_key::Column::Kind.eq(USER))
+            .and_where(same_account(dirty_key::Entity, dirty_key::Column::Key))
+            .to_owned();
+        let linked = Query::select()
+            .expr(Expr::val(1))
+            .from(user_link::Entity)
+            .and_where(user_link::Column::IntegrationId.eq(integration.0))
+            .and_where(same_account(
+                user_link::Entity,
+                user_link::Column::ExternalId,
+            ))
+            .to_owned();
+        directory_user::Entity::of_integration(integration.0)
+            .filter(directory_user::Column::Presence.eq(Presence::Present.as_str()))
+            .filter(Expr::exists(dirty).not())
+            .filter(Expr::exists(linked))
+            .count(tx)
+            .await
+            .map_err(StoreError::of("count accounts"))
+    }
+}
+
+/// Ties a subquery to the account of the query around it.
+fn same_account<E: IntoIden, C: IntoIden>(table: E, column: C) -> Expr {
+    Expr::col((table, column)).equals((directory_user::Entity, directory_user::Column::ExternalId))
+}
+
+async fn forget_seen(tx: &Tx, lease: &Lease) -> Result<(), StoreError> {
+    read_seen::Entity::delete_many()
+        .filter(read_seen::Column::RunId.eq(lease.run_id.0))
+        .exec(tx)
+        .await
+        .map_err(StoreError::of("forget who was seen"))?;
+    Ok(())
+}
