@@ -214,8 +214,6 @@ pub struct RunError {
 text_enum! {
     /// Kind of problem that does not stop a run.
     pub enum RunWarningCode {
-        /// People report to each other in a circle.
-        ManagerCycle = "MANAGER_CYCLE",
         /// Linked users lack a required field in the directory and keep what they have.
         LinkedUserIncomplete = "LINKED_USER_INCOMPLETE",
         /// The last active owner would have been deactivated and was left.

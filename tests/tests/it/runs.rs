@@ -131,6 +131,20 @@ both! {
         assert_eq!((run.state, run.attempt, run.summary.users.created), (RunState::Succeeded, 1, 3_000), "{:?}", run.error);
     }
 
+    async fn d68_untested_settings_are_used_with_a_warning(backend) {
+        let world = World::around(backend, people(&["ada"])).await;
+        let integration = world.integration().await;
+        let tx = world.store.begin().await.unwrap();
+        let rules = InboundRules { sync_job_title: true, ..InboundRules::default() };
+        world.store.save_rules(&tx, &integration, &rules, &actor(&world.owner)).await.unwrap();
+        tx.commit().await.unwrap();
+        let run = world.sync().await;
+        assert_eq!(run.state, RunState::SucceededWithWarnings);
+        assert_eq!(run.warnings[0].code.as_str(), "UNTESTED_SETTINGS");
+        world.pass_test().await;
+        assert_eq!(world.sync().await.state, RunState::Succeeded);
+    }
+
     async fn another_tenant_is_another_directory(backend) {
         let world = World::around(backend, people(&["ada", "bob"])).await;
         assert_eq!(world.run(RunKind::Preview, false).await.summary.users.created, 2);

@@ -30,6 +30,8 @@ pub struct Execution<'a> {
     client: Option<GraphClient>,
     /// Problems that came up while reading.
     pub(crate) notes: Vec<RunWarning>,
+    /// Whether settings changed after the latest test that passed (D-68).
+    is_untested: bool,
 }
 
 /// What a run works with, frozen at its start.
@@ -71,6 +73,7 @@ impl<'a> Execution<'a> {
             lease,
             client: None,
             notes: Vec::new(),
+            is_untested: false,
         }
     }
 
@@ -111,6 +114,7 @@ impl<'a> Execution<'a> {
                 .provider
                 .connect(&credential.app, owner, &secret, &self.worker.opener)?;
         self.client = Some(client.clone());
+        self.is_untested = !integration.is_tested();
         Ok(Frozen {
             integration,
             rules,
@@ -171,6 +175,11 @@ impl<'a> Execution<'a> {
                 .sum()
         };
         let found = [
+            (
+                RunWarningCode::UntestedSettings,
+                u64::from(self.is_untested),
+                "Settings changed after the latest test that passed. Test them.",
+            ),
             (
                 RunWarningCode::LinkedUserIncomplete,
                 self.run.incomplete,

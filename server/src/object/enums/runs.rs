@@ -121,8 +121,6 @@ mirrored_enum! {
 mirrored_enum! {
     /// Kind of problem that does not stop a run.
     RunWarningCode = RunWarningCode {
-        /// People report to each other in a circle.
-        ManagerCycle,
         /// Linked users lack a required field in the directory and keep what they have.
         LinkedUserIncomplete,
         /// The last active owner would have been deactivated and was left.
