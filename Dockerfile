@@ -23,7 +23,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cp target/release/lockstep /usr/local/bin/lockstep
 
 FROM debian:bookworm-slim
-# The certificates are for Microsoft Graph, and for Redis, PostgreSQL and mail over TLS.
+# The certificates are for Microsoft Graph, and for Redis and PostgreSQL over TLS.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// The sandbox of Microsoft Graph alone.
     Sandbox(Sandbox),
     /// Check configuration and reachability, and name what is wrong.
-    Doctor,
+    Doctor(Doctor),
     /// Organizations.
     Org(Org),
     /// Make a token for local use.
@@ -101,6 +101,24 @@ pub(crate) struct Sandbox {
     pub(crate) tenant: TenantChoice,
 }
 
+/// Which process is checked: each needs something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Role {
+    /// Everything, and that Microsoft can be reached.
+    All,
+    /// What `lockstep serve` needs.
+    Serve,
+    /// What `lockstep work` needs.
+    Work,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Which process to check.
+    #[arg(long, value_enum, default_value_t = Role::All)]
+    pub(crate) of: Role,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Org {
     #[command(subcommand)]
@@ -138,7 +156,7 @@ pub(crate) struct Token {
     #[arg(long, value_name = "ADDRESS", requires = "organization")]
     pub(crate) user: Option<String>,
     /// A token with the scope of the platform's staff.
-    #[arg(long, required_unless_present = "user")]
+    #[arg(long, required_unless_present = "user", conflicts_with = "user")]
     pub(crate) staff: bool,
     /// How long it is valid, in hours.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=8_760))]

@@ -53,7 +53,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate => command::migrate::run(settings).await,
         Command::Schema => command::schema::run(),
         Command::Sandbox(sandbox) => command::sandbox::run(sandbox).await,
-        Command::Doctor => command::doctor::run(settings).await,
+        Command::Doctor(doctor) => command::doctor::run(settings, doctor.of).await,
         Command::Org(org) => command::org::run(settings, org).await,
         Command::Token(token) => command::token::run(settings, token).await,
         Command::Keys => command::keys::run(),

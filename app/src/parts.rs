@@ -72,7 +72,6 @@ impl Parts {
                 .iter()
                 .map(|tag| language(tag))
                 .collect(),
-            public_url: Some(self.settings.public_url()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             revision: option_env!("LOCKSTEP_REVISION").map(ToOwned::to_owned),
         };

@@ -49,9 +49,6 @@ pub(crate) struct Flags {
     /// Address of the GraphQL server [default: 127.0.0.1:8080]
     #[arg(long, global = true, env = "LOCKSTEP_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Address under which people reach the server, for links [default: http://ADDRESS]
-    #[arg(long, global = true, env = "LOCKSTEP_PUBLIC_URL", value_name = "URL")]
-    public_url: Option<String>,
     /// Public keys that client secrets are sealed to, separated by commas
     #[arg(long, global = true, env = "LOCKSTEP_SEAL_KEY", value_name = "KEYS")]
     seal_key: Option<String>,
@@ -170,7 +167,6 @@ pub(crate) struct Settings {
     pub(crate) database_url: Option<String>,
     pub(crate) queue_url: String,
     pub(crate) listen: SocketAddr,
-    pub(crate) public_url: Option<String>,
     pub(crate) seal_key: Option<String>,
     pub(crate) open_key: Option<SecretString>,
     pub(crate) jwt: Jwt,
@@ -219,6 +215,24 @@ impl Flags {
             (None, Some(path)) => Some(read(&path, "LOCKSTEP_OPEN_KEY_FILE")?.into()),
             (None, None) => None,
         };
+        let jwt = Jwt {
+            issuer: flags.jwt_issuer,
+            audience: flags.jwt_audience,
+            source: jwt_source(
+                flags.jwt_secret,
+                flags.jwt_public_key_file,
+                flags.jwt_jwks_url,
+            )?,
+        };
+        let is_shared = matches!(
+            jwt.source,
+            Some(JwtSource::PublicPem(_) | JwtSource::JwksUrl(_))
+        );
+        if is_shared && (jwt.issuer.is_none() || jwt.audience.is_none()) {
+            bail!(
+                "LOCKSTEP_JWT_ISSUER and LOCKSTEP_JWT_AUDIENCE must be set as well: the issuer signs tokens for other services too"
+            );
+        }
         Ok(Settings {
             database_url: flags.database_url,
             queue_url: flags.queue_url.unwrap_or_else(|| QUEUE.to_owned()),
@@ -226,28 +240,18 @@ impl Flags {
                 .listen
                 .map_or_else(|| LISTEN.parse(), Ok)
                 .context("the default address")?,
-            public_url: flags.public_url,
             seal_key: flags.seal_key,
             open_key,
-            jwt: Jwt {
-                issuer: flags.jwt_issuer,
-                audience: flags.jwt_audience,
-                source: jwt_source(
-                    flags.jwt_secret,
-                    flags.jwt_public_key_file,
-                    flags.jwt_jwks_url,
-                )?,
-            },
+            jwt,
             graph_url: url(flags.graph_url, "LOCKSTEP_GRAPH_URL")?,
             login_url: url(flags.login_url, "LOCKSTEP_LOGIN_URL")?,
-            languages: flags
-                .languages
+            languages: list(flags.languages)
                 .unwrap_or_else(|| vec!["en".to_owned(), "de".to_owned()]),
-            allowed_origins: flags.allowed_origins.unwrap_or_default(),
+            allowed_origins: list(flags.allowed_origins).unwrap_or_default(),
             run_concurrency: flags.run_concurrency.unwrap_or(4).into(),
             lease: Duration::from_secs(flags.lease_seconds.unwrap_or(30).into()),
             log_format: flags.log_format.unwrap_or(LogFormat::Text),
-            log: flags.log,
+            log: flags.log.map(checked_filter).transpose()?,
         })
     }
 
@@ -257,7 +261,6 @@ impl Flags {
             database_url: self.database_url.or(file.database_url),
             queue_url: self.queue_url.or(file.queue_url),
             listen: self.listen.or(file.listen),
-            public_url: self.public_url.or(file.public_url),
             seal_key: self.seal_key.or(file.seal_key),
             open_key: self.open_key.or(file.open_key),
             open_key_file: self.open_key_file.or(file.open_key_file),
@@ -282,13 +285,6 @@ impl Settings {
     /// Where data is kept.
     pub(crate) fn database_url(&self) -> &str {
         self.database_url.as_deref().unwrap_or(DATABASE)
-    }
-
-    /// Where people reach the server.
-    pub(crate) fn public_url(&self) -> String {
-        self.public_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{}", self.listen))
     }
 
     /// The folder of the SQLite file, none for a server.
@@ -331,6 +327,20 @@ fn jwt_source(
             "set one of LOCKSTEP_JWT_JWKS_URL, LOCKSTEP_JWT_PUBLIC_KEY_FILE and LOCKSTEP_JWT_SECRET, not several"
         ),
     }
+}
+
+fn checked_filter(filter: String) -> anyhow::Result<String> {
+    tracing_subscriber::EnvFilter::try_new(&filter).with_context(|| {
+        format!("LOCKSTEP_LOG: {filter:?} is neither a level nor parts and levels")
+    })?;
+    Ok(filter)
+}
+
+/// Trims the entries of a list; blanks alone are none.
+fn list(entries: Option<Vec<String>>) -> Option<Vec<String>> {
+    let trimmed = entries?.into_iter().map(|entry| entry.trim().to_owned());
+    let filled: Vec<String> = trimmed.filter(|entry| !entry.is_empty()).collect();
+    (!filled.is_empty()).then_some(filled)
 }
 
 fn url(text: Option<String>, name: &str) -> anyhow::Result<Option<Url>> {
@@ -401,6 +411,8 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let error = |toml: &str| flags(toml).resolve().err().unwrap().to_string();
+        assert!(error("jwt_jwks_url = 'https://a.example'").contains("LOCKSTEP_JWT_AUDIENCE"));
+        assert!(error("log = 'lockstep=loud'").contains("LOCKSTEP_LOG"));
         assert!(error("graph_url = 'graph.example'").contains("LOCKSTEP_GRAPH_URL"));
         assert!(error("jwt_secret = 'short'").contains("LOCKSTEP_JWT_SECRET"));
         assert!(
@@ -412,6 +424,12 @@ mod tests {
                 .to_string()
                 .contains("databse_url")
         );
+    }
+
+    #[test]
+    fn lists_are_trimmed() {
+        let settings = flags("languages = [' de', '', 'en ']").resolve().unwrap();
+        assert_eq!(settings.languages, ["de", "en"]);
     }
 
     #[test]

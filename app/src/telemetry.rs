@@ -6,8 +6,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings::{LogFormat, Settings};
 
-/// What is logged unless someone chose otherwise: each migration by itself is of no interest.
-const DEFAULT: &str = "info,sea_orm_migration=warn";
+/// What is logged unless someone chose otherwise: each migration, and what the database remarks, is of no interest.
+const DEFAULT: &str = "info,sea_orm_migration=warn,sqlx=warn";
 
 /// Starts the log. The demo shows what it does by itself, so its log is quiet.
 pub(crate) fn start(settings: &Settings, is_demo: bool) {

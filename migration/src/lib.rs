@@ -3,8 +3,8 @@
 //! A migration is one change, has a way back, is never edited after it was released, and leaves the code of the
 //! version before working. Identifiers are UUIDs of version 7, so a primary key is also the order of creation.
 
-pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
+pub use sea_orm_migration::{MigratorTrait, SchemaManager};
 
 mod columns;
 mod m0001_organization;

@@ -65,8 +65,6 @@ pub struct Context {
     pub sealer: Sealer,
     /// Languages that e-mails can be written in.
     pub languages: Vec<Language>,
-    /// Address under which people reach the product.
-    pub public_url: Option<String>,
     /// Semantic version of the server.
     pub version: String,
     /// Source revision the server was built from.

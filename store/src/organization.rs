@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use lockstep_domain::{Actor, OrganizationId};
 use lockstep_entity::{entitlement, organization};
+use lockstep_migration::SchemaManager;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
@@ -97,6 +98,31 @@ impl Store {
             .await
             .map_err(StoreError::of("read an organization"))?;
         Ok(<[_; 1]>::try_from(rows).ok().map(|[row]| read(row)))
+    }
+
+    /// Whether there are organizations of another name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_organizations_but(&self, name: &str) -> Result<bool, StoreError> {
+        let other = organization::Entity::find()
+            .filter(organization::Column::Name.ne(name))
+            .one(self.db())
+            .await
+            .map_err(StoreError::of("read an organization"))?;
+        Ok(other.is_some())
+    }
+
+    /// Whether the database has tables of ours at all.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn has_tables(&self) -> Result<bool, StoreError> {
+        let manager = SchemaManager::new(self.db());
+        manager
+            .has_table("organization")
+            .await
+            .map_err(StoreError::of("look at the schema"))
     }
 
     /// Switches an add-on on or off. Staff alone may (E-007).

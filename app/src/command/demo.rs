@@ -7,7 +7,7 @@ mod tour;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use lockstep_domain::{OrganizationId, UserId};
 use lockstep_sandbox::Sandbox;
 use lockstep_server::auth::Claims;
@@ -120,9 +120,16 @@ async fn open_sandbox(flags: &Demo) -> anyhow::Result<Option<Sandbox>> {
     sandbox::start(listener, tenant).await.map(Some)
 }
 
-/// The demo brings any database up to date by itself.
+/// The demo brings its database up to date by itself. It takes no other one: its worker would send the client secrets of
+/// real organizations to the sandbox.
 async fn open(settings: Settings) -> anyhow::Result<Parts> {
-    crate::parts::open_store(&settings).await?.migrate().await?;
+    let store = crate::parts::open_store(&settings).await?;
+    if store.has_tables().await? && store.has_organizations_but(ORGANIZATION).await? {
+        bail!(
+            "this database holds organizations of its own; give the demo another one with --database-url, or leave LOCKSTEP_DATABASE_URL unset"
+        );
+    }
+    store.migrate().await?;
     Parts::open(settings).await
 }
 

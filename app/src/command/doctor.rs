@@ -4,29 +4,56 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use lockstep_graph::{Cloud, Endpoints};
 use lockstep_queue::Queue;
+use lockstep_seal::Owner;
+use lockstep_server::auth::JwksSource as _;
 
+use crate::cli::Role;
+use crate::jwks::HttpJwks;
 use crate::keys;
 use crate::parts::open_store;
 use crate::settings::{JwtSource, Settings};
 
-/// Checks everything it can, and says what is wrong and what to do.
-pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+/// Checks what a process needs, and says what is wrong and what to do.
+pub(crate) async fn run(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
     let mut report = Report::default();
     report.add("database", database(&settings).await);
     report.add("queue", queue(&settings).await);
-    report.add(
-        "seal key",
-        keys::sealer(&settings).map(|_| "client secrets can be sealed".to_owned()),
-    );
-    report.add(
-        "open key",
-        keys::opener(&settings).map(|_| "stored client secrets can be opened".to_owned()),
-    );
-    report.add("tokens", tokens(&settings));
-    report.add("Microsoft", microsoft(&settings).await);
+    if role != Role::Work {
+        report.add("tokens", tokens(&settings).await);
+    }
+    match role {
+        Role::Serve => report.add(
+            "seal key",
+            keys::sealer(&settings).map(|_| "client secrets can be sealed".to_owned()),
+        ),
+        Role::Work => report.add(
+            "open key",
+            keys::opener(&settings).map(|_| "stored client secrets can be opened".to_owned()),
+        ),
+        Role::All => {
+            report.add("keys", pair(&settings));
+            report.add("Microsoft", microsoft(&settings).await);
+        }
+    }
     report.print()
+}
+
+/// Seals a probe and opens it: two halves of different pairs would be found out only by the first run.
+fn pair(settings: &Settings) -> anyhow::Result<String> {
+    let owner = Owner {
+        organization: uuid::Uuid::nil().into(),
+        integration: uuid::Uuid::nil().into(),
+        tenant: String::new(),
+        client: String::new(),
+    };
+    let sealed = keys::sealer(settings)?.seal(owner.clone(), &"probe".into())?;
+    keys::opener(settings)?
+        .open(&owner, &sealed)
+        .context("LOCKSTEP_OPEN_KEY does not open what LOCKSTEP_SEAL_KEY seals; `lockstep keys` makes a pair")?;
+    Ok("client secrets can be sealed and opened".to_owned())
 }
 
 #[derive(Default)]
@@ -79,9 +106,15 @@ async fn queue(settings: &Settings) -> anyhow::Result<String> {
     .to_owned())
 }
 
-fn tokens(settings: &Settings) -> anyhow::Result<String> {
+async fn tokens(settings: &Settings) -> anyhow::Result<String> {
     Ok(match &settings.jwt.source {
-        Some(JwtSource::JwksUrl(_)) => "checked with the issuer's published keys".to_owned(),
+        Some(JwtSource::JwksUrl(url)) => {
+            HttpJwks::new(url.clone())?
+                .jwks()
+                .await
+                .context("LOCKSTEP_JWT_JWKS_URL does not answer with keys")?;
+            "checked with the issuer's published keys".to_owned()
+        }
         Some(JwtSource::PublicPem(_)) => "checked with the issuer's public key".to_owned(),
         Some(JwtSource::Secret(_)) => "checked with a shared secret".to_owned(),
         None => keys::token_secret(settings).map(|_| "checked with a local secret".to_owned())?,

@@ -248,6 +248,10 @@ fn checked_key_id(text: &str) -> Result<Option<String>, Refusal<Code>> {
         let message = format!("A Key ID has at most {MAX_KEY_ID} characters.");
         return Err(refuse(Code::TooLong, message).at("credential.clientSecret.keyId"));
     }
+    if text.chars().any(char::is_control) {
+        let message = "A Key ID has no control characters.";
+        return Err(refuse(Code::Invalid, message).at("credential.clientSecret.keyId"));
+    }
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 

@@ -111,8 +111,12 @@ pub(super) async fn begin<'a, T: DeserializeOwned, C: CommonCode>(
         input,
         key,
     } = request;
-    if key.is_some_and(|key| key.is_empty() || key.len() > MAX_KEY) {
-        let message = format!("An idempotency key has 1 to {MAX_KEY} characters.");
+    let is_odd =
+        |key: &str| key.is_empty() || key.len() > MAX_KEY || key.chars().any(char::is_control);
+    if key.is_some_and(is_odd) {
+        let message = format!(
+            "An idempotency key has 1 to {MAX_KEY} characters, none of them a control character."
+        );
         return Err(refuse(C::INVALID, message).at("idempotencyKey").into());
     }
     let tx = store.begin().await?;

@@ -146,6 +146,9 @@ fn checked_name(name: &str) -> Result<String, Refusal<Code>> {
     if name.is_empty() {
         return Err(refuse(Code::Required, "Enter a name.").at("name"));
     }
+    if name.chars().any(char::is_control) {
+        return Err(refuse(Code::Invalid, "A name has no control characters.").at("name"));
+    }
     if name.chars().count() > MAX_NAME {
         return Err(refuse(
             Code::TooLong,

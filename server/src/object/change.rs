@@ -244,7 +244,8 @@ impl RunChangeFilter {
                     .collect()
             }),
             hold_categories: self.hold_categories.map(domain_all),
-            search: self.search,
+            // No name has control characters, and PostgreSQL refuses one of them in any text.
+            search: self.search.map(|text| text.replace(char::is_control, "")),
             // An id of something else matches nobody.
             user: self
                 .node_id

@@ -254,7 +254,8 @@ impl UserFilter {
             statuses: self.statuses.map(domain_all),
             roles: self.roles.map(domain_all),
             origins: self.origin.map(|origin| vec![origin.into()]),
-            search: self.search,
+            // No name has control characters, and PostgreSQL refuses one of them in any text.
+            search: self.search.map(|text| text.replace(char::is_control, "")),
         }
     }
 }

@@ -11,6 +11,7 @@ use lockstep_store::change::Change;
 use lockstep_store::run::Run as Stored;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::SILENCE;
 use super::Watcher;
 use crate::error::{Failure, Result};
 use crate::object::change::RunChange;
@@ -20,8 +21,6 @@ use crate::object::event::{
 use crate::object::run::Run;
 use crate::scalar::Timestamp;
 
-/// How long no signal is waited for before the row is read again, so that a lost one costs no more than this.
-const SILENCE: Duration = Duration::from_secs(2);
 /// Least time between two reports of progress: four a second (D-89).
 const PACE: Duration = Duration::from_millis(250);
 /// Entries of the change log that are read at a time.

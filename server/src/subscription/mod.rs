@@ -3,6 +3,8 @@
 mod follow;
 mod watch;
 
+use std::time::Duration;
+
 use async_graphql::{Context, ID, Subscription as GraphqlSubscription};
 use futures::Stream;
 use lockstep_domain::{IntegrationId, OrganizationId, RunId, UserId};
@@ -15,6 +17,9 @@ use crate::error::{Failure, Result};
 use crate::id::GlobalId;
 use crate::object::event::{EventCursor, IntegrationUpdatedEvent, RunEvent, RunUpdatedEvent};
 use crate::session::{Session, not_owner};
+
+/// After this long without a signal the rows are read again: so a lost one costs no more than that.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// The root of subscriptions.
 pub struct Subscription;

@@ -90,7 +90,6 @@ impl World {
                     name: tag.to_owned(),
                 })
                 .into(),
-            public_url: None,
             version: "0.0.0".to_owned(),
             revision: None,
         });
