@@ -1,21 +1,26 @@
 //! Reads: how one begins, who was missing from it, and how it ends.
 
+use std::collections::BTreeSet;
+
 use lockstep_domain::{IntegrationId, Presence, ReadMode, RunPhase, RunStage};
 use lockstep_entity::{
     directory_user, dirty_key, integration, read_seen, run, run_change, user_link,
 };
 use sea_orm::sea_query::{Expr, IntoIden, Query};
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
-    QueryFilter as _,
+    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, ExprTrait as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
 use crate::column::signed;
 use crate::dirty::USER;
 use crate::lease::Step;
-use crate::mirror::CLAIMS;
+use crate::mirror::{CLAIMS, claimants};
 use crate::run::Run;
 use crate::{Lease, Store, StoreError, Tx};
+
+/// Rows that are looked at together.
+const WALK: u64 = 1_000;
 
 /// How a read ended.
 #[derive(Debug, Clone)]
@@ -81,6 +86,7 @@ impl Store {
         let operation = "mark who is missing";
         let tx = self.begin().await?;
         self.advance(&tx, lease, step, 0, |update| update).await?;
+        self.refresh_statistics(&tx).await?;
         // NOT EXISTS, because PostgreSQL hashes a NOT IN only while it fits its working memory.
         let seen = Query::select()
             .expr(Expr::val(1))
@@ -114,28 +120,56 @@ impl Store {
         Ok(marked.rows_affected)
     }
 
+    /// Has PostgreSQL count what a read just wrote. Without that it takes tables that were filled this very minute for
+    /// nearly empty ones, and compares them row by row.
+    async fn refresh_statistics(&self, tx: &Tx) -> Result<(), StoreError> {
+        if self.is_sqlite() {
+            return Ok(());
+        }
+        tx.execute_unprepared("ANALYZE read_seen, directory_user, dirty_key")
+            .await
+            .map_err(StoreError::of("refresh statistics"))?;
+        Ok(())
+    }
+
     /// Whoever asks for the address of someone who is missing has to be looked at too.
+    ///
+    /// The addresses are fetched rather than joined: without statistics, as after the first read, PostgreSQL would join
+    /// the table with itself row by row.
     async fn mark_sharers_of(
         &self,
         tx: &Tx,
         integration: IntegrationId,
         missing: &Condition,
     ) -> Result<(), StoreError> {
-        for column in CLAIMS {
-            let addresses = Query::select()
-                .column((directory_user::Entity, column))
-                .from(directory_user::Entity)
-                .cond_where(missing.clone())
-                .and_where(column.is_not_null())
-                .to_owned();
-            for claim in CLAIMS {
-                let sharers = Condition::all()
-                    .add(directory_user::Column::IntegrationId.eq(integration.0))
-                    .add(claim.in_subquery(addresses.clone()));
-                self.mark_dirty_where(tx, integration, sharers).await?;
-            }
+        type Row = (String, Option<String>, Option<String>);
+        let mut after = String::new();
+        loop {
+            let rows: Vec<Row> = directory_user::Entity::find()
+                .select_only()
+                .column(directory_user::Column::ExternalId)
+                .columns(CLAIMS)
+                .filter(missing.clone())
+                .filter(directory_user::Column::ExternalId.gt(after.as_str()))
+                .order_by_asc(directory_user::Column::ExternalId)
+                .limit(WALK)
+                .into_tuple()
+                .all(tx)
+                .await
+                .map_err(StoreError::of("read who is missing"))?;
+            let Some((last, ..)) = rows.last() else {
+                return Ok(());
+            };
+            after.clone_from(last);
+            let addresses: BTreeSet<&str> = rows
+                .iter()
+                .flat_map(|(_, mail, upn)| [mail.as_deref(), upn.as_deref()])
+                .flatten()
+                .collect();
+            let addresses: Vec<&str> = addresses.into_iter().collect();
+            let sharers = claimants(tx, integration, &addresses).await?;
+            self.mark_dirty(tx, integration, USER, sharers).await?;
         }
-        Ok(())
     }
 
     /// Whether someone who has to be looked at was missing from a list: then only another list can tell that the first

@@ -36,7 +36,10 @@ const RUN: &str = "mutation ($input: RunIntegrationInput!) {
   runIntegration(input: $input) { run { id } userErrors { message } }
 }";
 
-const WATCH: &str = "query ($id: ID!) { run(id: $id) {
+const WATCH: &str =
+    "query ($id: ID!) { run(id: $id) { id state progress { phase processed total percent } } }";
+
+const RESULT: &str = "query ($id: ID!) { run(id: $id) {
   id state readMode durationMs attempt
   progress { phase processed total percent }
   summary { users { created linked updated deactivated reactivated unchanged skipped held failed } }
@@ -200,7 +203,9 @@ pub(crate) async fn run(
         show(&bar, &run);
         if run.has_ended() {
             bar.finish_and_clear();
-            return Ok(run);
+            return Ok(Run(
+                api.send(RESULT, json!({ "id": id })).await?["run"].take()
+            ));
         }
         sleep(LOOK).await;
     }
