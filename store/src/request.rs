@@ -66,14 +66,14 @@ impl Store {
         }
         // The winner of the slot can end before it is read: then the slot is free again.
         for _ in 0..3 {
-            let row = self.new_run(integration, new);
-            let id = row.id.clone();
+            let id = self.fresh_id();
+            let row = self.new_run(id, integration, new);
             let conflict = OnConflict::new().do_nothing().to_owned();
             let insert = run::Entity::insert(row)
                 .on_conflict(conflict)
                 .exec_without_returning(tx);
             if insert.await.map_err(StoreError::of("queue a run"))? > 0 {
-                let row = run::Entity::find_by_id(id.unwrap())
+                let row = run::Entity::find_by_id(id)
                     .one(tx)
                     .await
                     .map_err(StoreError::of("queue a run"))?;
@@ -97,10 +97,15 @@ impl Store {
         ))
     }
 
-    fn new_run(&self, integration: &integration::Model, new: &NewRun) -> run::ActiveModel {
+    fn new_run(
+        &self,
+        id: uuid::Uuid,
+        integration: &integration::Model,
+        new: &NewRun,
+    ) -> run::ActiveModel {
         let now = self.now();
         run::ActiveModel {
-            id: Set(self.fresh_id()),
+            id: Set(id),
             organization_id: Set(integration.organization_id),
             integration_id: Set(integration.id),
             kind: Set(new.kind.as_str().into()),
