@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    GraphClient, GraphError, UserSelect,
+    GraphClient, GraphError, GroupSelect, UserSelect,
     client::Inner,
     fetch::{Call, note, rest},
     patience::{Next, Patience, Pause},
     refusal::Refusal,
     throttle::retry_after,
     transport::Reply,
-    url,
+    url::{self, Relation},
 };
 
 /// Most requests Graph takes in one batch.
@@ -35,11 +35,28 @@ impl BatchRequest {
         }
     }
 
+    /// Asks for one group, without members and owners.
+    pub fn group(id: &str, select: GroupSelect) -> Self {
+        Self {
+            operation: "read a group",
+            path: url::group(id, select),
+        }
+    }
+
     /// Asks for the first page of a group's direct members.
     pub fn members(group: &str) -> Self {
+        Self::related(group, Relation::Members)
+    }
+
+    /// Asks for the first page of a group's owners.
+    pub fn owners(group: &str) -> Self {
+        Self::related(group, Relation::Owners)
+    }
+
+    pub(crate) fn related(group: &str, relation: Relation) -> Self {
         Self {
-            operation: "read group members",
-            path: url::members(group, url::LARGEST_PAGE),
+            operation: relation.operation(),
+            path: url::related(group, relation, url::LARGEST_PAGE),
         }
     }
 }

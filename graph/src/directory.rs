@@ -1,11 +1,10 @@
-//! Reads users and groups: all of them, what changed, or some by id.
+//! Reads users and groups: all of them, what changed, or a sample.
 
 use crate::{
-    BatchRequest, DeltaLink, GraphClient, GraphError, Group, GroupSelect, Member, Pages, User,
-    UserSelect,
+    DeltaLink, GraphClient, GraphError, Group, GroupSelect, Member, Pages, User, UserSelect,
     group::GroupWire,
-    page::{self, Protocol, Reader, Wire},
-    url::{self, Expand},
+    page::{self, Protocol, Reader},
+    url::{self, Expand, Relation},
     user::{ExpandedUserWire, UserWire},
     wire::Link,
 };
@@ -14,18 +13,6 @@ const LIST_USERS: &str = "read users";
 const USER_CHANGES: &str = "read changes of users";
 const LIST_GROUPS: &str = "read groups";
 const GROUP_CHANGES: &str = "read changes of groups";
-
-/// Whether a user is in the directory.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all of them are found")]
-pub enum Presence {
-    /// The user is there. Who manages them is not asked.
-    Found(User),
-    /// Graph says in its own words that there is no such user.
-    Gone,
-    /// Graph did not say. Nothing may be concluded from it.
-    Unknown(GraphError),
-}
 
 impl GraphClient {
     /// Reads all users.
@@ -80,7 +67,7 @@ impl GraphClient {
         .await
     }
 
-    /// Reads all groups, without members.
+    /// Reads all groups, without members and owners.
     pub fn list_groups(&self, select: GroupSelect) -> Pages<Group> {
         let link = self
             .inner
@@ -122,31 +109,6 @@ impl GraphClient {
         .await
     }
 
-    /// Looks users up by id, in the order of the ids. Only an answer in Graph's own words is a
-    /// [`Presence::Gone`]. Managers are not read.
-    pub async fn users_by_id(
-        &self,
-        ids: &[String],
-        select: UserSelect,
-    ) -> Result<Vec<(String, Presence)>, GraphError> {
-        let requests = ids
-            .iter()
-            .map(|id| BatchRequest::user(id, select))
-            .collect();
-        let responses = self.batch(requests).await?;
-        let answers = ids.iter().cloned().zip(responses);
-        Ok(answers
-            .map(|(id, response)| {
-                let presence = match response.result {
-                    Ok(body) => presence(&id, body.get()),
-                    Err(error) if error.says_gone() => Presence::Gone,
-                    Err(error) => Presence::Unknown(error),
-                };
-                (id, presence)
-            })
-            .collect())
-    }
-
     /// Reads some users, at most 999.
     pub async fn sample_users(&self, n: u16, select: UserSelect) -> Result<Vec<User>, GraphError> {
         let path = url::users(select, Expand::Nothing, sample_size(n));
@@ -166,8 +128,9 @@ impl GraphClient {
 
     /// Reads some members of a group, at most 999.
     pub async fn sample_members(&self, group_id: &str, n: u16) -> Result<Vec<Member>, GraphError> {
-        let path = url::members(group_id, sample_size(n));
-        self.sample("read group members", &path, page::read::<Link>)
+        let relation = Relation::Members;
+        let path = url::related(group_id, relation, sample_size(n));
+        self.sample(relation.operation(), &path, page::read::<Link>)
             .await
     }
 
@@ -239,17 +202,4 @@ impl GraphClient {
 
 fn sample_size(n: u16) -> u16 {
     n.clamp(1, url::LARGEST_PAGE)
-}
-
-/// An answer about somebody else is no answer.
-fn presence(id: &str, body: &str) -> Presence {
-    let user = serde_json::from_str::<UserWire>(body).map(|wire| wire.into_item(&mut 0));
-    match user {
-        Ok(user) if user.id.eq_ignore_ascii_case(id) => Presence::Found(user),
-        _ => Presence::Unknown(GraphError::BadResponse {
-            operation: "read a user",
-            reason: "not the user that was asked for",
-            status: 200,
-        }),
-    }
 }

@@ -253,6 +253,12 @@ impl GraphError {
         }
     }
 
+    /// Whether groups or their members were asked for, which need permissions of their own. Every operation of the client
+    /// names what it reads.
+    pub fn is_about_groups(&self) -> bool {
+        self.operation().contains("group")
+    }
+
     /// Returns how long Graph asks to wait, if it says.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

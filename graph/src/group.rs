@@ -1,4 +1,4 @@
-//! Groups and their members as Graph describes them.
+//! Groups, their members and owners as Graph describes them.
 
 use serde::Deserialize;
 
@@ -14,6 +14,8 @@ use crate::{
 pub struct GroupSelect {
     /// Whether delta tells the members. A list cannot: it stops at 20 of them.
     pub members: bool,
+    /// Whether delta tells the owners.
+    pub owners: bool,
 }
 
 impl GroupSelect {
@@ -24,10 +26,12 @@ impl GroupSelect {
 
     /// The properties that delta tracks, where a relation is selected like a property.
     pub(crate) fn tracked(self) -> String {
+        let Self { members, owners } = self;
         format!(
-            "{}{}",
+            "{}{}{}",
             self.properties(),
-            if self.members { ",members" } else { "" }
+            if members { ",members" } else { "" },
+            if owners { ",owners" } else { "" }
         )
     }
 
@@ -38,7 +42,7 @@ impl GroupSelect {
 }
 
 /// A group, or a change of one. The same group may come several times in a round, each time with another
-/// slice of its members: put them together.
+/// slice of its members and owners: put them together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Group {
     /// Object id: opaque, immutable, never used again.
@@ -63,29 +67,31 @@ pub struct Group {
     pub visibility: Field<String>,
     /// Members that joined or left; in the first round, all of them in slices. Always empty in a list.
     pub members: Vec<MemberChange>,
+    /// Owners that came or went, in the same way.
+    pub owners: Vec<MemberChange>,
 }
 
-/// A member that joined or left.
+/// A member or an owner that came or went.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MemberChange {
-    /// Object id of the member.
+    /// Object id.
     pub id: String,
-    /// What the member is.
+    /// What kind of object it is.
     pub kind: MemberKind,
-    /// Whether the member left, or the member itself was deleted.
+    /// Whether it went, or was itself deleted.
     pub removed: bool,
 }
 
-/// A direct member of a group. Nothing but its id and kind may be known to us.
+/// A direct member or an owner of a group. Nothing but its id and kind may be known to us.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Member {
     /// Object id.
     pub id: String,
-    /// What the member is.
+    /// What kind of object it is.
     pub kind: MemberKind,
 }
 
-/// What a member of a group is.
+/// What a member or an owner of a group is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MemberKind {
     /// A user.
@@ -170,6 +176,13 @@ pub(crate) struct GroupWire {
     visibility: Field<Text>,
     #[serde(rename = "members@delta", default, deserialize_with = "wire::loose")]
     members: Field<Vec<Link>>,
+    #[serde(rename = "owners@delta", default, deserialize_with = "wire::loose")]
+    owners: Field<Vec<Link>>,
+}
+
+fn changes(links: Field<Vec<Link>>) -> Vec<MemberChange> {
+    let links = links.into_value().unwrap_or_default();
+    links.into_iter().map(MemberChange::from).collect()
 }
 
 impl Wire for GroupWire {
@@ -177,7 +190,6 @@ impl Wire for GroupWire {
 
     fn into_item(self, truncated: &mut usize) -> Group {
         let mut text = |field: Field<Text>| unwrap_text(field, truncated);
-        let members = self.members.into_value().unwrap_or_default();
         Group {
             id: self.id,
             removed: self.removed.into_value(),
@@ -191,7 +203,8 @@ impl Wire for GroupWire {
                 .group_types
                 .map(|types| types.into_iter().map(|name| name.value).collect()),
             visibility: text(self.visibility),
-            members: members.into_iter().map(MemberChange::from).collect(),
+            members: changes(self.members),
+            owners: changes(self.owners),
         }
     }
 }
@@ -233,15 +246,52 @@ mod tests {
     }
 
     #[test]
-    fn a_member_without_an_id_fails_the_page() {
-        assert!(
-            serde_json::from_str::<GroupWire>(r#"{"id":"g","members@delta":[{"x":1}]}"#).is_err()
+    fn owners_come_and_go_apart_from_members() {
+        let group = read(
+            r##"{"id":"g","members@delta":[{"id":"m"}],"owners@delta":[
+                {"@odata.type":"#microsoft.graph.user","id":"a"},
+                {"@odata.type":"#microsoft.graph.servicePrincipal","id":"b","@removed":{"reason":"deleted"}}]}"##,
         );
+        let change = |id: &str, kind, removed| MemberChange {
+            id: id.to_owned(),
+            kind,
+            removed,
+        };
+        assert_eq!(
+            group.owners,
+            [
+                change("a", MemberKind::User, false),
+                change("b", MemberKind::ServicePrincipal, true),
+            ]
+        );
+        assert_eq!(group.members, [change("m", MemberKind::Unknown, false)]);
     }
 
     #[test]
-    fn a_group_without_members_or_types_is_fine() {
-        let group = read(r#"{"id":"g","members@delta":null,"groupTypes":null}"#);
-        assert!(group.members.is_empty() && group.group_types.is_null());
+    fn a_member_or_owner_without_an_id_fails_the_page() {
+        for relation in ["members", "owners"] {
+            let json = format!(r#"{{"id":"g","{relation}@delta":[{{"x":1}}]}}"#);
+            assert!(
+                serde_json::from_str::<GroupWire>(&json).is_err(),
+                "{relation}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_group_without_members_owners_or_types_is_fine() {
+        let group = read(r#"{"id":"g","members@delta":null,"owners@delta":5,"groupTypes":null}"#);
+        assert!(group.members.is_empty() && group.owners.is_empty());
+        assert!(group.group_types.is_null());
+    }
+
+    #[test]
+    fn what_is_tracked_has_a_fingerprint_of_its_own() {
+        let both = [false, true];
+        let prints: std::collections::HashSet<String> = both
+            .into_iter()
+            .flat_map(|members| both.map(|owners| GroupSelect { members, owners }.fingerprint()))
+            .collect();
+        assert_eq!(prints.len(), 4);
     }
 }

@@ -1,9 +1,9 @@
 //! A Microsoft Graph client: tokens, paging, delta, batches, throttling, errors.
 //!
-//! It reads users, managers, groups and members of one tenant and knows nothing of what they are read for.
-//! A [`GraphClient`] owns one token and one throttle: its clones share both, so that a tenant which asks
-//! for patience is left alone by all of them. Every read either ends complete or in a [`GraphError`], whose
-//! [`class`](GraphError::class) says what the caller can do about it.
+//! It reads users, managers, groups, members and owners of one tenant and knows nothing of what they are
+//! read for. A [`GraphClient`] owns one token and one throttle: its clones share both, so that a tenant which
+//! asks for patience is left alone by all of them. Every read either ends complete or in a [`GraphError`],
+//! whose [`class`](GraphError::class) says what the caller can do about it.
 //!
 //! A page of objects is the largest thing kept in memory. Text longer than 4 KiB is cut, and
 //! [`Page::truncated`] counts how often that happened.
@@ -19,6 +19,7 @@ mod fetch;
 mod field;
 mod group;
 mod link;
+mod lookup;
 mod members;
 mod options;
 mod organization;
@@ -39,12 +40,12 @@ pub use aadsts::SignInProblem;
 pub use batch::{BatchRequest, BatchResponse};
 pub use client::GraphClient;
 pub use credentials::Credentials;
-pub use directory::Presence;
 pub use endpoints::{Cloud, Endpoints};
 pub use error::{Answer, ErrorClass, GraphError, SignIn};
 pub use field::Field;
 pub use group::{Group, GroupSelect, Member, MemberChange, MemberKind};
 pub use link::DeltaLink;
+pub use lookup::Presence;
 pub use options::{ClientOptions, Priority, Waits};
 pub use organization::{DeletedObject, Organization};
 pub use page::{Page, Pages};

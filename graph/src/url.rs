@@ -29,6 +29,24 @@ pub(crate) enum Expand {
     Manager,
 }
 
+/// Whom a list of a group names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relation {
+    /// The direct members.
+    Members,
+    /// The owners.
+    Owners,
+}
+
+impl Relation {
+    const fn segment(self) -> &'static str {
+        match self {
+            Self::Members => "members",
+            Self::Owners => "owners",
+        }
+    }
+}
+
 /// Path of a list of users.
 pub(crate) fn users(select: UserSelect, expand: Expand, top: u16) -> String {
     let expand = match expand {
@@ -59,9 +77,18 @@ pub(crate) fn groups_delta(select: GroupSelect) -> String {
     format!("/groups/delta?$select={}", select.tracked())
 }
 
-/// Path of the direct members of a group.
-pub(crate) fn members(group: &str, top: u16) -> String {
-    format!("/groups/{}/members?$select=id&$top={top}", segment(group))
+/// Path of one group.
+pub(crate) fn group(id: &str, select: GroupSelect) -> String {
+    format!("/groups/{}?$select={}", segment(id), select.properties())
+}
+
+/// Path of the direct members or of the owners of a group.
+pub(crate) fn related(group: &str, relation: Relation, top: u16) -> String {
+    format!(
+        "/groups/{}/{}?$select=id&$top={top}",
+        segment(group),
+        relation.segment()
+    )
 }
 
 /// Asks a delta path for no objects, only for the link to later changes.
@@ -148,10 +175,11 @@ mod tests {
     #[test]
     fn these_are_all_requests() {
         let (plain, manager) = (UserSelect { manager: false }, UserSelect { manager: true });
-        let (bare, with_members) = (
-            GroupSelect { members: false },
-            GroupSelect { members: true },
-        );
+        let bare = GroupSelect::default();
+        let with_members = GroupSelect {
+            members: true,
+            ..bare
+        };
         assert_eq!(
             users(plain, Expand::Nothing, 999),
             format!("/users?$select={FIELDS}&$top=999")
@@ -177,9 +205,25 @@ mod tests {
             groups_delta(with_members),
             format!("/groups/delta?$select={GROUP},members")
         );
+        let with_owners = GroupSelect {
+            owners: true,
+            ..with_members
+        };
         assert_eq!(
-            members("g-1", 999),
+            groups_delta(with_owners),
+            format!("/groups/delta?$select={GROUP},members,owners")
+        );
+        assert_eq!(
+            group("g-1", with_owners),
+            format!("/groups/g-1?$select={GROUP}")
+        );
+        assert_eq!(
+            related("g-1", Relation::Members, 999),
             "/groups/g-1/members?$select=id&$top=999"
+        );
+        assert_eq!(
+            related("g-1", Relation::Owners, 999),
+            "/groups/g-1/owners?$select=id&$top=999"
         );
         let login = Url::parse("https://login.microsoftonline.com/").unwrap();
         assert_eq!(
@@ -190,13 +234,19 @@ mod tests {
 
     #[test]
     fn every_request_is_sent_as_it_is_composed() {
-        let (users_select, groups_select) =
-            (UserSelect { manager: true }, GroupSelect { members: true });
+        let users_select = UserSelect { manager: true };
+        let groups_select = GroupSelect {
+            members: true,
+            owners: true,
+        };
         for path in [
             users(users_select, Expand::ManagerId, 999),
             from_now(&users_delta(users_select)),
             groups_delta(groups_select),
-            members("a b/c?d#e'f", 999),
+            user("a b/c?d#e'f", users_select),
+            group("a b/c?d#e'f", groups_select),
+            related("a b/c?d#e'f", Relation::Members, 999),
+            related("a b/c?d#e'f", Relation::Owners, 999),
             BATCH.to_owned(),
             ORGANIZATION.to_owned(),
             DELETED_USERS.to_owned(),
@@ -210,10 +260,11 @@ mod tests {
     #[test]
     fn an_id_cannot_leave_its_place_in_the_path() {
         assert_eq!(
-            members("../users/x?y#z", 1),
+            related("../users/x?y#z", Relation::Members, 1),
             "/groups/..%2Fusers%2Fx%3Fy%23z/members?$select=id&$top=1"
         );
-        assert!(root().own(&root().absolute(&members("..", 1))).is_none());
+        let up = root().absolute(&related("..", Relation::Members, 1));
+        assert!(root().own(&up).is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use lockstep_graph::{ErrorClass, Presence, UserSelect};
+use lockstep_graph::{ErrorClass, GroupSelect, Presence, UserSelect};
 
 use crate::support::{Fake, Reply, Seen, reply};
 
@@ -35,18 +35,16 @@ fn answer(seen: &Seen, each: impl Fn(&str) -> Option<String>) -> Reply {
     )
 }
 
-fn user_in(url: &str) -> String {
-    url.trim_start_matches("/users/")
-        .split('?')
-        .next()
-        .unwrap()
-        .to_owned()
+/// The id in `/users/{id}?...` and `/groups/{id}?...`.
+fn id_in(url: &str) -> String {
+    let path = url.split('?').next().unwrap();
+    path.split('/').nth(2).unwrap().to_owned()
 }
 
 fn found(url: &str) -> String {
     format!(
         r#""status":200,"body":{{"id":"{}","displayName":"x"}}"#,
-        user_in(url)
+        id_in(url)
     )
 }
 
@@ -60,8 +58,8 @@ fn ids(n: usize) -> Vec<String> {
     (0..n).map(|n| format!("user-{n}")).collect()
 }
 
-fn names(presences: &[(String, Presence)]) -> Vec<&'static str> {
-    let name = |presence: &Presence| match presence {
+fn names<T>(presences: &[(String, Presence<T>)]) -> Vec<&'static str> {
+    let name = |presence: &Presence<T>| match presence {
         Presence::Found(_) => "found",
         Presence::Gone => "gone",
         Presence::Unknown(_) => "unknown",
@@ -112,7 +110,7 @@ async fn answers_are_joined_by_id_twenty_at_a_time() {
 #[tokio::test]
 async fn only_the_parts_that_failed_in_passing_are_sent_again() {
     let fake = Fake::start(|seen, n| {
-        answer(seen, |url| match (user_in(url).as_str(), n) {
+        answer(seen, |url| match (id_in(url).as_str(), n) {
             ("user-1", 0) => Some(failed(429, "TooManyRequests")),
             ("user-2", 0 | 1) => Some(failed(503, "serviceNotAvailable")),
             ("user-3", 0) => None,
@@ -126,7 +124,7 @@ async fn only_the_parts_that_failed_in_passing_are_sent_again() {
     let sent: Vec<Vec<String>> = fake
         .asked()
         .iter()
-        .map(|seen| parts(seen).iter().map(|(_, url)| user_in(url)).collect())
+        .map(|seen| parts(seen).iter().map(|(_, url)| id_in(url)).collect())
         .collect();
     assert_eq!(
         sent[1..],
@@ -139,7 +137,7 @@ async fn only_the_parts_that_failed_in_passing_are_sent_again() {
 #[tokio::test]
 async fn only_graphs_own_words_make_a_user_gone() {
     let fake = Fake::start(|seen, _| {
-        answer(seen, |url| match user_in(url).as_str() {
+        answer(seen, |url| match id_in(url).as_str() {
             "user-0" => Some(failed(404, "Request_ResourceNotFound")),
             "user-1" => Some(failed(404, "BadRequest")),
             "user-2" => Some(r#""status":404,"body":"PGh0bWw+""#.to_owned()),
@@ -157,6 +155,59 @@ async fn only_graphs_own_words_make_a_user_gone() {
             "gone", "unknown", "unknown", "unknown", "unknown", "unknown", "found"
         ]
     );
+}
+
+#[tokio::test]
+async fn groups_are_looked_up_by_id_without_what_they_are_related_to() {
+    let fake = Fake::start(|seen, _| answer(seen, |url| Some(found(url)))).await;
+    let select = GroupSelect {
+        members: true,
+        owners: true,
+    };
+    let groups: Vec<String> = (0..21).map(|n| format!("Group-{n}")).collect();
+    let found = fake.client().groups_by_id(&groups, select).await.unwrap();
+    for (asked, (id, presence)) in groups.iter().zip(&found) {
+        let Presence::Found(group) = presence else {
+            panic!("{id} is missing")
+        };
+        assert_eq!((id, &group.id), (asked, asked));
+        assert_eq!(group.display_name.value().unwrap(), "x");
+    }
+    let sent: Vec<Vec<(String, String)>> = fake.asked().iter().map(parts).collect();
+    assert_eq!((sent[0].len(), sent[1].len()), (20, 1));
+    assert_eq!(
+        sent[0][0].1,
+        "/groups/Group-0?$select=id,displayName,description,mail,mailNickname,mailEnabled,securityEnabled,groupTypes,visibility"
+    );
+}
+
+#[tokio::test]
+async fn only_graphs_own_words_make_a_group_gone() {
+    let fake = Fake::start(|seen, _| {
+        answer(seen, |url| match id_in(url).as_str() {
+            "group-0" => Some(failed(404, "Request_ResourceNotFound")),
+            "group-1" => Some(failed(404, "")),
+            "group-2" => Some(failed(403, "Authorization_RequestDenied")),
+            "group-3" => Some(r#""status":200,"body":{"id":"another"}"#.to_owned()),
+            "group-4" => Some(r#""status":200,"body":{"id":"GROUP-4"}"#.to_owned()),
+            _ => Some(r#""status":200,"body":{"displayName":"no id"}"#.to_owned()),
+        })
+    })
+    .await;
+    let ids: Vec<String> = (0..6).map(|n| format!("group-{n}")).collect();
+    let client = fake.client();
+    let groups = client
+        .groups_by_id(&ids, GroupSelect::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        names(&groups),
+        ["gone", "unknown", "unknown", "unknown", "found", "unknown"]
+    );
+    let Presence::Unknown(error) = &groups[3].1 else {
+        panic!("{:?}", groups[3])
+    };
+    assert!(error.to_string().contains("a group"), "{error}");
 }
 
 #[tokio::test]
@@ -225,14 +276,68 @@ async fn first_pages_of_members_come_per_group_and_go_on_by_their_link() {
 }
 
 #[tokio::test]
+async fn first_pages_of_owners_come_per_group_and_go_on_by_their_link() {
+    let fake = Fake::start(|seen, _| {
+        if seen.method == "GET" {
+            return reply(200, r#"{"value":[{"id":"c"}]}"#);
+        }
+        answer(seen, |url| match id_in(url).as_str() {
+            "group-a" => Some(r##""status":200,"body":{"value":[{"@odata.type":"#microsoft.graph.user","id":"a"}],"@odata.nextLink":"{base}/v1.0/groups/group-a/owners?$select=id&$skiptoken=2"}"##.to_owned()),
+            "group-b" => Some(r#""status":200,"body":{"value":[]}"#.to_owned()),
+            "group-c" => Some(failed(404, "Request_ResourceNotFound")),
+            _ => Some(r#""status":200,"body":{"value":[{"displayName":"no id"}]}"#.to_owned()),
+        })
+    })
+    .await;
+    let client = fake.client();
+    let ids = ["a", "b", "c", "d"].map(|name| format!("group-{name}"));
+    let groups = client.group_owners_batch(&ids).await.unwrap();
+    let urls: Vec<String> = parts(&fake.asked()[0])
+        .into_iter()
+        .map(|(_, url)| url)
+        .collect();
+    assert_eq!(
+        urls,
+        ids.clone()
+            .map(|id| format!("/groups/{id}/owners?$select=id&$top=999"))
+    );
+    let page = groups[0].1.as_ref().unwrap();
+    assert_eq!((page.items[0].id.as_str(), page.last), ("a", false));
+    let nobody = groups[1].1.as_ref().unwrap();
+    assert!(nobody.items.is_empty() && nobody.last);
+    let classes = [2, 3].map(|at: usize| groups[at].1.as_ref().unwrap_err().class());
+    assert_eq!(classes, [ErrorClass::NotFound, ErrorClass::BadResponse]);
+    assert!(
+        groups[3]
+            .1
+            .as_ref()
+            .unwrap_err()
+            .to_string()
+            .contains("owners")
+    );
+    let mut rest = client
+        .resume_members(page.next_link.as_ref().unwrap())
+        .unwrap();
+    assert_eq!(rest.next().await.unwrap().unwrap().items[0].id, "c");
+    assert!(rest.next().await.unwrap().is_none());
+    assert_eq!(
+        fake.targets()[1],
+        "/v1.0/groups/group-a/owners?$select=id&$skiptoken=2"
+    );
+}
+
+#[tokio::test]
 async fn an_empty_batch_asks_nothing() {
     let fake = Fake::start(|_, _| reply(500, "")).await;
+    let client = fake.client();
+    assert!(client.users_by_id(&[], PLAIN).await.unwrap().is_empty());
     assert!(
-        fake.client()
-            .users_by_id(&[], PLAIN)
+        client
+            .groups_by_id(&[], GroupSelect::default())
             .await
             .unwrap()
             .is_empty()
     );
+    assert!(client.group_owners_batch(&[]).await.unwrap().is_empty());
     assert!(fake.asked().is_empty());
 }

@@ -181,11 +181,37 @@ async fn the_link_to_changes_from_now_on_needs_no_objects() {
     let fake = Fake::start(|_, _| page(&[], &delta("/groups/delta?$deltatoken=now"))).await;
     let link = fake
         .client()
-        .groups_delta_latest(GroupSelect { members: true })
+        .groups_delta_latest(GroupSelect {
+            members: true,
+            owners: false,
+        })
         .await
         .unwrap();
     assert!(link.as_str().ends_with("$deltatoken=now"));
     assert!(fake.targets()[0].ends_with(",members&$deltatoken=latest"));
+}
+
+#[tokio::test]
+async fn a_round_tells_members_and_owners_of_the_groups_as_asked() {
+    let fake = Fake::start(|_, _| {
+        reply(200, r##"{"@odata.deltaLink":"{base}/v1.0/groups/delta?$deltatoken=d","value":[
+            {"id":"g","owners@delta":[{"@odata.type":"#microsoft.graph.user","id":"o","@removed":{"reason":"deleted"}}]},
+            {"id":"g","members@delta":[{"@odata.type":"#microsoft.graph.user","id":"m"}]}]}"##)
+    })
+    .await;
+    let select = GroupSelect {
+        members: true,
+        owners: true,
+    };
+    let pages = all(fake.client().groups_delta(select)).await.unwrap();
+    let told: Vec<(usize, usize)> = pages[0]
+        .items
+        .iter()
+        .map(|group| (group.members.len(), group.owners.len()))
+        .collect();
+    assert_eq!(told, [(0, 1), (1, 0)]);
+    assert!(pages[0].items[0].owners[0].removed);
+    assert!(fake.targets()[0].ends_with(",visibility,members,owners"));
 }
 
 #[tokio::test]
@@ -227,6 +253,11 @@ async fn a_stored_link_must_lead_to_our_graph_and_to_its_collection() {
         client.resume_groups(&own).err().unwrap().class(),
         ErrorClass::ForeignLink
     );
+    assert!(client.resume_members(&own).is_err());
+    for list in ["members", "owners"] {
+        let link = format!("{}/v1.0/groups/g/{list}?$skiptoken=x", fake.base);
+        assert!(client.resume_members(&DeltaLink::new(link)).is_ok());
+    }
     for link in [
         "https://graph.microsoft.com/v1.0/users/delta?$deltatoken=x",
         "",
@@ -289,7 +320,7 @@ async fn after_an_error_the_same_page_can_be_asked_for_again() {
 }
 
 #[tokio::test]
-async fn members_of_a_group_come_with_their_kind() {
+async fn members_and_owners_of_a_group_come_with_their_kind() {
     let fake = Fake::start(|_, _| {
         reply(200, r##"{"value":[{"@odata.type":"#microsoft.graph.user","id":"u","displayName":null},{"@odata.type":"#microsoft.graph.group","id":"g"}]}"##)
     })
@@ -301,9 +332,14 @@ async fn members_of_a_group_come_with_their_kind() {
         .map(|member| member.kind.clone())
         .collect();
     assert_eq!(kinds, [MemberKind::User, MemberKind::Group]);
+    let owners = all(fake.client().group_owners("grp-1")).await.unwrap();
+    assert_eq!(owners[0].items, pages[0].items);
     assert_eq!(
         fake.targets(),
-        ["/v1.0/groups/grp-1/members?$select=id&$top=999"]
+        [
+            "/v1.0/groups/grp-1/members?$select=id&$top=999",
+            "/v1.0/groups/grp-1/owners?$select=id&$top=999"
+        ]
     );
 }
 
