@@ -87,6 +87,9 @@ pub(crate) struct TenantChoice {
         requires = "groups"
     )]
     pub(crate) members: u32,
+    /// Make up one more group, with this many members.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "users")]
+    pub(crate) big_group: u32,
     /// Seed of the made-up tenant.
     #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "users")]
     pub(crate) seed: u64,

@@ -2,6 +2,7 @@
 
 use crate::directory::{Handle, Kind};
 use crate::properties::Name;
+use crate::related::Relation;
 
 /// What happened to an object.
 #[derive(Debug, Clone)]
@@ -12,8 +13,8 @@ pub(crate) enum What {
     Properties(Box<[Name]>),
     /// The manager changed; the one before, if reads showed one.
     Manager(Option<Handle>),
-    /// A member came, went, was deleted or was restored; its state today tells which.
-    Member(Handle),
+    /// A member or an owner came, went, was deleted or was restored; its state today tells which.
+    Related(Relation, Handle),
     /// It was deleted, softly or for good.
     Removed,
 }

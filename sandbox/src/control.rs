@@ -1,20 +1,20 @@
 //! The controls of a running sandbox, for the process it runs in.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::directory::{Directory, Entry, Handle, Kind};
+use crate::churn::{Churn, Churned};
+use crate::directory::{Entry, Handle, Kind};
 use crate::edit::EditError;
 use crate::fault::Fault;
 use crate::faults::FaultState;
 use crate::options::{OptionsPatch, OptionsState};
-use crate::random::Random;
+use crate::related::Relation;
 use crate::requests::{RequestCounts, RequestLine};
 use crate::server::Server;
 
@@ -47,27 +47,6 @@ pub struct SandboxState {
     pub now: DateTime<Utc>,
     /// The options in force.
     pub options: OptionsState,
-}
-
-/// How much to change at random.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Churn {
-    /// Users whose job title changes.
-    pub users: usize,
-    /// Groups that lose one member and gain another.
-    pub groups: usize,
-    /// The same seed changes the same objects of the same tenant.
-    pub seed: u64,
-}
-
-/// What a churn changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Churned {
-    /// Ids of the users whose job title changed.
-    pub users: Vec<String>,
-    /// Ids of the groups whose members changed.
-    pub groups: Vec<String>,
 }
 
 impl Control {
@@ -117,7 +96,7 @@ impl Control {
     /// Ids of the users that reads return, in the order of lists.
     pub fn user_ids(&self) -> Vec<String> {
         let directory = self.server.directory();
-        live_ids(&directory, &directory.users)
+        directory.live_ids(&directory.users)
     }
 
     /// A user's properties that were ever set, by id or userPrincipalName; `None` when reads
@@ -150,7 +129,7 @@ impl Control {
         self.purge(Kind::User, id)
     }
 
-    /// Brings a user back from deletedItems, with manager and memberships.
+    /// Brings a user back from deletedItems, with manager, memberships and ownerships.
     pub fn restore_user(&self, id: &str) -> Result<(), EditError> {
         self.restore(Kind::User, id)
     }
@@ -172,7 +151,7 @@ impl Control {
     /// Ids of the groups that reads return, in the order of lists.
     pub fn group_ids(&self) -> Vec<String> {
         let directory = self.server.directory();
-        live_ids(&directory, &directory.groups)
+        directory.live_ids(&directory.groups)
     }
 
     /// A group's properties that were ever set; `None` when reads do not return it.
@@ -203,35 +182,39 @@ impl Control {
         self.purge(Kind::Group, id)
     }
 
-    /// Brings a group back from deletedItems, with its members.
+    /// Brings a group back from deletedItems, with its members and owners.
     pub fn restore_group(&self, id: &str) -> Result<(), EditError> {
         self.restore(Kind::Group, id)
     }
 
     /// Ids of the direct members that reads return.
     pub fn member_ids(&self, group: &str) -> Vec<String> {
-        let directory = self.server.directory();
-        let group = directory
-            .live(Kind::Group, group)
-            .map(|group| directory.entry(group));
-        let members = group.and_then(|group| group.members.as_ref());
-        members.map_or_else(Vec::new, |members| {
-            let live = members
-                .iter()
-                .map(|member| directory.entry(member))
-                .filter(|member| member.is_live());
-            live.map(|member| member.id.to_string()).collect()
-        })
+        self.related_ids(Relation::Members, group)
     }
 
     /// Adds a member; true when it was none before. An id nobody has becomes a dangling link.
     pub fn add_member(&self, group: &str, member: &str) -> Result<bool, EditError> {
-        self.server.directory_mut().add_member(group, member)
+        self.relate(Relation::Members, group, member)
     }
 
     /// Removes a member; true when it was one before.
     pub fn remove_member(&self, group: &str, member: &str) -> Result<bool, EditError> {
-        self.server.directory_mut().remove_member(group, member)
+        self.unrelate(Relation::Members, group, member)
+    }
+
+    /// Ids of the owners that reads return.
+    pub fn owner_ids(&self, group: &str) -> Vec<String> {
+        self.related_ids(Relation::Owners, group)
+    }
+
+    /// Adds an owner; true when it was none before. An id nobody has becomes a dangling link.
+    pub fn add_owner(&self, group: &str, owner: &str) -> Result<bool, EditError> {
+        self.relate(Relation::Owners, group, owner)
+    }
+
+    /// Removes an owner; true when it was one before. The last one too may go.
+    pub fn remove_owner(&self, group: &str, owner: &str) -> Result<bool, EditError> {
+        self.unrelate(Relation::Owners, group, owner)
     }
 
     // Time, tokens, deltas
@@ -268,28 +251,7 @@ impl Control {
 
     /// Changes users and groups at random.
     pub fn churn(&self, churn: &Churn) -> Churned {
-        let mut random = Random::new(churn.seed);
-        let mut directory = self.server.directory_mut();
-        let users = some_of(
-            &mut random,
-            live_ids(&directory, &directory.users),
-            churn.users,
-        );
-        for id in &users {
-            let title = format!("Specialist {:08x}", random.next() >> 32);
-            // The user is live and the property exists, so this cannot be refused.
-            let _ = directory.patch(Kind::User, id, serde_json::json!({ "jobTitle": title }));
-        }
-        let all = live_ids(&directory, &directory.users);
-        let groups = some_of(
-            &mut random,
-            live_ids(&directory, &directory.groups),
-            churn.groups,
-        );
-        for id in &groups {
-            swap_member(&mut directory, &mut random, id, &all);
-        }
-        Churned { users, groups }
+        self.server.directory_mut().churn(churn)
     }
 
     // Faults and gates
@@ -376,14 +338,28 @@ impl Control {
     pub(crate) fn restore(&self, kind: Kind, id: &str) -> Result<(), EditError> {
         self.server.directory_mut().restore(kind, id).map(|_| ())
     }
-}
 
-fn live_ids(directory: &Directory, handles: &[Handle]) -> Vec<String> {
-    let entries = handles.iter().map(|handle| directory.entry(*handle));
-    entries
-        .filter(|entry| entry.is_live())
-        .map(|entry| entry.id.to_string())
-        .collect()
+    // For members and owners alike
+
+    fn related_ids(&self, relation: Relation, group: &str) -> Vec<String> {
+        let directory = self.server.directory();
+        let Some(group) = directory.live(Kind::Group, group) else {
+            return Vec::new();
+        };
+        let slots = directory.entry(group).slots(relation);
+        let handles: Vec<Handle> = slots.iter().flatten().copied().collect();
+        directory.live_ids(&handles)
+    }
+
+    fn relate(&self, relation: Relation, group: &str, object: &str) -> Result<bool, EditError> {
+        self.server.directory_mut().relate(relation, group, object)
+    }
+
+    fn unrelate(&self, relation: Relation, group: &str, object: &str) -> Result<bool, EditError> {
+        self.server
+            .directory_mut()
+            .unrelate(relation, group, object)
+    }
 }
 
 fn raw(entry: &Entry) -> Value {
@@ -394,48 +370,4 @@ fn raw(entry: &Entry) -> Value {
     let mut object: Map<String, Value> = properties.collect();
     object.insert("id".to_owned(), (*entry.id).into());
     Value::Object(object)
-}
-
-/// Some of the ids, each at most once.
-fn some_of(random: &mut Random, mut ids: Vec<String>, count: usize) -> Vec<String> {
-    let count = count.min(ids.len());
-    for at in 0..count {
-        let other = at + random.below(ids.len() - at);
-        ids.swap(at, other);
-    }
-    ids.truncate(count);
-    ids
-}
-
-/// One member goes, another comes. Refusals are impossible: the group and the members are there.
-fn swap_member(directory: &mut Directory, random: &mut Random, group: &str, users: &[String]) {
-    let Some(handle) = directory.live(Kind::Group, group) else {
-        return;
-    };
-    let members: Vec<Handle> = directory
-        .entry(handle)
-        .member_slots()
-        .iter()
-        .flatten()
-        .copied()
-        .collect();
-    let known: HashSet<&str> = members
-        .iter()
-        .map(|member| &*directory.entry(*member).id)
-        .collect();
-    let free = (0..20)
-        .map(|_| random.below(users.len()))
-        .filter_map(|at| users.get(at));
-    let joining = free
-        .into_iter()
-        .find(|id| !known.contains(id.as_str()))
-        .cloned();
-    let leaving =
-        (!members.is_empty()).then(|| directory.entry(*random.pick(&members)).id.to_string());
-    if let Some(leaving) = leaving {
-        let _ = directory.remove_member(group, &leaving);
-    }
-    if let Some(joining) = joining {
-        let _ = directory.add_member(group, &joining);
-    }
 }

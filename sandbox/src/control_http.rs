@@ -4,17 +4,18 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::control::{Churn, Control};
-use crate::directory::Kind;
+use crate::churn::Churn;
+use crate::control::Control;
+use crate::control_directory;
 use crate::edit::EditError;
 use crate::fault::Fault;
 use crate::options::OptionsPatch;
@@ -22,7 +23,8 @@ use crate::options::OptionsPatch;
 /// Largest body of a control request.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
-type Answered = Result<Json<Value>, Refusal>;
+/// What every control call gives.
+pub(crate) type Answered = Result<Json<Value>, Refusal>;
 
 /// All control calls.
 pub(crate) fn router(control: Control) -> Router<()> {
@@ -41,7 +43,7 @@ pub(crate) fn router(control: Control) -> Router<()> {
         .route("/faults/{id}", delete(remove_fault))
         .route("/gates", get(gates))
         .route("/gates/open", post(open_gates))
-        .merge(directory_routes())
+        .merge(control_directory::routes())
         .fallback(|| async {
             Refusal(StatusCode::NOT_FOUND, "there is no such control".to_owned())
         })
@@ -49,33 +51,8 @@ pub(crate) fn router(control: Control) -> Router<()> {
         .with_state(control)
 }
 
-fn directory_routes() -> Router<Control> {
-    Router::new()
-        .route("/users", get(user_ids).post(create_user))
-        .route(
-            "/users/{id}",
-            get(user).merge(patch(patch_user)).delete(delete_user),
-        )
-        .route("/users/{id}/restore", post(restore_user))
-        .route(
-            "/users/{id}/manager",
-            put(set_manager).delete(clear_manager),
-        )
-        .route("/groups", get(group_ids).post(create_group))
-        .route(
-            "/groups/{id}",
-            get(group).merge(patch(patch_group)).delete(delete_group),
-        )
-        .route("/groups/{id}/restore", post(restore_group))
-        .route("/groups/{id}/members", get(member_ids))
-        .route(
-            "/groups/{id}/members/{member}",
-            put(add_member).delete(remove_member),
-        )
-}
-
 /// A control call that cannot be carried out.
-struct Refusal(StatusCode, String);
+pub(crate) struct Refusal(StatusCode, String);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -95,13 +72,14 @@ impl From<EditError> for Refusal {
 }
 
 /// Reads a body whatever content type it claims; an empty one counts as `{}`.
-fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+pub(crate) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body)
         .map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-fn done() -> Answered {
+/// The answer of a call that has nothing to tell.
+pub(crate) fn done() -> Answered {
     Ok(Json(json!({ "ok": true })))
 }
 
@@ -217,138 +195,4 @@ async fn gates(State(control): State<Control>) -> Answered {
 
 async fn open_gates(State(control): State<Control>) -> Answered {
     Ok(Json(json!({ "opened": control.open_gates() })))
-}
-
-async fn user_ids(State(control): State<Control>) -> Answered {
-    Ok(Json(json!({ "ids": control.user_ids() })))
-}
-
-async fn group_ids(State(control): State<Control>) -> Answered {
-    Ok(Json(json!({ "ids": control.group_ids() })))
-}
-
-async fn user(State(control): State<Control>, Path(id): Path<String>) -> Answered {
-    let user = control
-        .user(&id)
-        .ok_or(EditError::NotFound { what: "user", id })?;
-    Ok(Json(user))
-}
-
-async fn group(State(control): State<Control>, Path(id): Path<String>) -> Answered {
-    let group = control
-        .group(&id)
-        .ok_or(EditError::NotFound { what: "group", id })?;
-    Ok(Json(group))
-}
-
-async fn create_user(State(control): State<Control>, body: Bytes) -> Answered {
-    Ok(Json(
-        json!({ "id": control.create(Kind::User, read(&body)?)? }),
-    ))
-}
-
-async fn create_group(State(control): State<Control>, body: Bytes) -> Answered {
-    Ok(Json(
-        json!({ "id": control.create(Kind::Group, read(&body)?)? }),
-    ))
-}
-
-async fn patch_user(
-    State(control): State<Control>,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Answered {
-    control.patch(Kind::User, &id, read(&body)?)?;
-    done()
-}
-
-async fn patch_group(
-    State(control): State<Control>,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Answered {
-    control.patch(Kind::Group, &id, read(&body)?)?;
-    done()
-}
-
-#[derive(Deserialize)]
-struct Deletion {
-    #[serde(default)]
-    purge: bool,
-}
-
-async fn delete_user(
-    State(control): State<Control>,
-    Path(id): Path<String>,
-    Query(how): Query<Deletion>,
-) -> Answered {
-    remove(&control, Kind::User, &id, &how)
-}
-
-async fn delete_group(
-    State(control): State<Control>,
-    Path(id): Path<String>,
-    Query(how): Query<Deletion>,
-) -> Answered {
-    remove(&control, Kind::Group, &id, &how)
-}
-
-fn remove(control: &Control, kind: Kind, id: &str, how: &Deletion) -> Answered {
-    match how.purge {
-        true => control.purge(kind, id)?,
-        false => control.delete(kind, id)?,
-    }
-    done()
-}
-
-async fn restore_user(State(control): State<Control>, Path(id): Path<String>) -> Answered {
-    control.restore(Kind::User, &id)?;
-    done()
-}
-
-async fn restore_group(State(control): State<Control>, Path(id): Path<String>) -> Answered {
-    control.restore(Kind::Group, &id)?;
-    done()
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ManagerOf {
-    id: String,
-}
-
-async fn set_manager(
-    State(control): State<Control>,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Answered {
-    control.set_manager(&id, Some(&read::<ManagerOf>(&body)?.id))?;
-    done()
-}
-
-async fn clear_manager(State(control): State<Control>, Path(id): Path<String>) -> Answered {
-    control.set_manager(&id, None)?;
-    done()
-}
-
-async fn member_ids(State(control): State<Control>, Path(id): Path<String>) -> Answered {
-    Ok(Json(json!({ "ids": control.member_ids(&id) })))
-}
-
-async fn add_member(
-    State(control): State<Control>,
-    Path((group, member)): Path<(String, String)>,
-) -> Answered {
-    Ok(Json(
-        json!({ "added": control.add_member(&group, &member)? }),
-    ))
-}
-
-async fn remove_member(
-    State(control): State<Control>,
-    Path((group, member)): Path<(String, String)>,
-) -> Answered {
-    Ok(Json(
-        json!({ "removed": control.remove_member(&group, &member)? }),
-    ))
 }

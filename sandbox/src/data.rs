@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::directory::{Directory, Kind, Presence};
+use crate::related::Relation;
 
 /// Why a data file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -123,8 +124,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Directory, DataError> {
     add_objects(&mut directory, Kind::Group, "groups", file.groups)?;
     add_objects(&mut directory, Kind::Other, "others", file.others)?;
     link_managers(&mut directory, file.managers)?;
-    link_members(&mut directory, file.members)?;
-    link_owners(&mut directory, file.owners)?;
+    link_groups(&mut directory, Relation::Members, file.members)?;
+    link_groups(&mut directory, Relation::Owners, file.owners)?;
     Ok(directory)
 }
 
@@ -186,47 +187,25 @@ fn link_managers(
     Ok(())
 }
 
-fn link_members(
+fn link_groups(
     directory: &mut Directory,
-    members: BTreeMap<String, Vec<String>>,
+    relation: Relation,
+    links: BTreeMap<String, Vec<String>>,
 ) -> Result<(), DataError> {
-    for (group, ids) in members {
+    for (group, ids) in links {
         let handle = directory.handle_or_dangling(&group);
         expect_kind(
             directory,
             handle,
             Kind::Group,
-            || format!("members.{group}"),
+            || format!("{}.{group}", relation.name()),
             &group,
             "group",
         )?;
         for id in ids {
-            let member = directory.handle_or_dangling(&id);
-            directory.link_member(handle, member);
+            let object = directory.handle_or_dangling(&id);
+            directory.link(relation, handle, object);
         }
-    }
-    Ok(())
-}
-
-fn link_owners(
-    directory: &mut Directory,
-    owners: BTreeMap<String, Vec<String>>,
-) -> Result<(), DataError> {
-    for (group, ids) in owners {
-        let handle = directory.handle_or_dangling(&group);
-        expect_kind(
-            directory,
-            handle,
-            Kind::Group,
-            || format!("owners.{group}"),
-            &group,
-            "group",
-        )?;
-        let owners = ids
-            .iter()
-            .map(|id| directory.handle_or_dangling(id))
-            .collect();
-        directory.entry_mut(handle).owners = owners;
     }
     Ok(())
 }
@@ -280,18 +259,31 @@ mod tests {
     }
 
     #[test]
-    fn members_of_a_user_are_refused() {
-        let error = read(br#"{"users": [{"id": "a"}], "members": {"a": []}}"#).unwrap_err();
-        assert!(
-            matches!(
-                error,
+    fn members_and_owners_of_a_user_are_refused() {
+        for relation in ["members", "owners"] {
+            let data = format!(r#"{{"users": [{{"id": "a"}}], "{relation}": {{"a": []}}}}"#);
+            assert_eq!(
+                read(data.as_bytes()).unwrap_err(),
                 DataError::WrongKind {
+                    field: format!("{relation}.a"),
+                    id: "a".into(),
                     expected: "group",
-                    ..
                 }
-            ),
-            "{error}"
-        );
+            );
+        }
+    }
+
+    #[test]
+    fn owners_are_read_each_once_and_need_not_be_there() {
+        let directory = read(
+            br#"{"users": [{"id": "a"}], "groups": [{"id": "g"}, {"id": "h"}], "owners": {"g": ["a", "ghost", "a"]}}"#,
+        )
+        .unwrap();
+        let slots = |id| {
+            let group = directory.live(Kind::Group, id).unwrap();
+            directory.entry(group).slots(Relation::Owners).len()
+        };
+        assert_eq!((slots("g"), slots("h")), (2, 0));
     }
 
     #[test]
@@ -303,12 +295,7 @@ mod tests {
         let user = directory.live(Kind::User, "a").unwrap();
         let manager = directory.visible_manager(user).unwrap();
         assert_eq!(&*directory.entry(manager).id, "ghost");
-        assert_eq!(
-            directory
-                .entry(directory.live(Kind::Group, "g").unwrap())
-                .member_slots()
-                .len(),
-            2
-        );
+        let group = directory.live(Kind::Group, "g").unwrap();
+        assert_eq!(directory.entry(group).slots(Relation::Members).len(), 2);
     }
 }

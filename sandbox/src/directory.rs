@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::changes::Log;
-use crate::members::Members;
 use crate::properties::{Name, Properties};
+use crate::related::{Related, Relation};
 
 /// The place of an object in the directory; never reused.
 pub(crate) type Handle = u32;
@@ -42,9 +42,10 @@ pub(crate) struct Entry {
     pub(crate) properties: Properties,
     pub(crate) manager: Option<Handle>,
     pub(crate) reports: Vec<Handle>,
-    pub(crate) member_of: Vec<Handle>,
-    pub(crate) members: Option<Box<Members>>,
-    pub(crate) owners: Vec<Handle>,
+    members: Option<Box<Related>>,
+    member_of: Vec<Handle>,
+    owners: Option<Box<Related>>,
+    owner_of: Vec<Handle>,
 }
 
 impl Entry {
@@ -65,9 +66,45 @@ impl Entry {
         self.presence == Presence::Live
     }
 
-    /// The slots of its members; none for anything but a group.
-    pub(crate) fn member_slots(&self) -> &[Option<Handle>] {
-        self.members.as_ref().map_or(&[], |members| members.slots())
+    /// The slots of the objects in a relation to it; none for anything but a group.
+    pub(crate) fn slots(&self, relation: Relation) -> &[Option<Handle>] {
+        self.related(relation).map_or(&[], Related::slots)
+    }
+
+    /// True when an object is in a relation to it, whatever became of the object.
+    pub(crate) fn has(&self, relation: Relation, object: Handle) -> bool {
+        self.related(relation)
+            .is_some_and(|related| related.contains(object))
+    }
+
+    /// The groups it is in a relation to.
+    pub(crate) fn groups(&self, relation: Relation) -> &[Handle] {
+        match relation {
+            Relation::Members => &self.member_of,
+            Relation::Owners => &self.owner_of,
+        }
+    }
+
+    fn related(&self, relation: Relation) -> Option<&Related> {
+        match relation {
+            Relation::Members => self.members.as_deref(),
+            Relation::Owners => self.owners.as_deref(),
+        }
+    }
+
+    fn related_mut(&mut self, relation: Relation) -> &mut Related {
+        let related = match relation {
+            Relation::Members => &mut self.members,
+            Relation::Owners => &mut self.owners,
+        };
+        related.get_or_insert_default()
+    }
+
+    fn groups_mut(&mut self, relation: Relation) -> &mut Vec<Handle> {
+        match relation {
+            Relation::Members => &mut self.member_of,
+            Relation::Owners => &mut self.owner_of,
+        }
     }
 }
 
@@ -122,6 +159,15 @@ impl Directory {
                 Kind::Group | Kind::Other => None,
             })
             .filter(|handle| self.entry(*handle).kind == kind && self.entry(*handle).is_live())
+    }
+
+    /// The ids of those objects that reads return.
+    pub(crate) fn live_ids(&self, handles: &[Handle]) -> Vec<String> {
+        let entries = handles.iter().map(|handle| self.entry(*handle));
+        entries
+            .filter(|entry| entry.is_live())
+            .map(|entry| entry.id.to_string())
+            .collect()
     }
 
     /// The handle of an id; an id nobody knows becomes a dangling object.
@@ -200,26 +246,21 @@ impl Directory {
         before
     }
 
-    /// Sets a member link on both sides; false when it was there.
-    pub(crate) fn link_member(&mut self, group: Handle, member: Handle) -> bool {
-        let members = self.entry_mut(group).members.get_or_insert_default();
-        let added = members.insert(member);
+    /// Sets a link of a group on both sides; false when it was there.
+    pub(crate) fn link(&mut self, relation: Relation, group: Handle, object: Handle) -> bool {
+        let added = self.entry_mut(group).related_mut(relation).insert(object);
         if added {
-            self.entry_mut(member).member_of.push(group);
+            self.entry_mut(object).groups_mut(relation).push(group);
         }
         added
     }
 
-    /// Removes a member link on both sides; false when there was none.
-    pub(crate) fn unlink_member(&mut self, group: Handle, member: Handle) -> bool {
-        let entry = self.entry_mut(group);
-        let removed = entry
-            .members
-            .as_mut()
-            .is_some_and(|members| members.remove(member));
+    /// Removes a link of a group on both sides; false when there was none.
+    pub(crate) fn unlink(&mut self, relation: Relation, group: Handle, object: Handle) -> bool {
+        let removed = self.entry_mut(group).related_mut(relation).remove(object);
         if removed {
-            self.entry_mut(member)
-                .member_of
+            self.entry_mut(object)
+                .groups_mut(relation)
                 .retain(|known| *known != group);
         }
         removed
@@ -257,9 +298,10 @@ impl Directory {
             properties: Properties::default(),
             manager: None,
             reports: Vec::new(),
-            member_of: Vec::new(),
             members: None,
-            owners: Vec::new(),
+            member_of: Vec::new(),
+            owners: None,
+            owner_of: Vec::new(),
         });
         handle
     }

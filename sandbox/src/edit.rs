@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::changes::What;
 use crate::directory::{Directory, Handle, Kind, Presence};
+use crate::related::Relation;
 use crate::schema;
 
 /// Why a change was refused.
@@ -160,29 +161,41 @@ impl Directory {
         Ok(())
     }
 
-    /// Adds a member; true when it was none before.
-    pub(crate) fn add_member(&mut self, group: &str, member: &str) -> Result<bool, EditError> {
+    /// Adds a member or an owner; true when it was none before.
+    pub(crate) fn relate(
+        &mut self,
+        relation: Relation,
+        group: &str,
+        object: &str,
+    ) -> Result<bool, EditError> {
         let group = self.find_live(Kind::Group, group)?;
-        let member = self.handle_or_dangling(member);
-        let added = self.link_member(group, member);
+        let object = self.handle_or_dangling(object);
+        let added = self.link(relation, group, object);
         if added {
             self.log.begin();
-            self.log.append(Kind::Group, group, What::Member(member));
+            self.log
+                .append(Kind::Group, group, What::Related(relation, object));
         }
         Ok(added)
     }
 
-    /// Removes a member; true when it was one before.
-    pub(crate) fn remove_member(&mut self, group: &str, member: &str) -> Result<bool, EditError> {
+    /// Removes a member or an owner; true when it was one before.
+    pub(crate) fn unrelate(
+        &mut self,
+        relation: Relation,
+        group: &str,
+        object: &str,
+    ) -> Result<bool, EditError> {
         let group = self.find_live(Kind::Group, group)?;
-        let member = self.handle(member).ok_or(EditError::NotFound {
-            what: "member",
-            id: member.to_owned(),
+        let object = self.handle(object).ok_or(EditError::NotFound {
+            what: relation.one(),
+            id: object.to_owned(),
         })?;
-        let removed = self.unlink_member(group, member);
+        let removed = self.unlink(relation, group, object);
         if removed {
             self.log.begin();
-            self.log.append(Kind::Group, group, What::Member(member));
+            self.log
+                .append(Kind::Group, group, What::Related(relation, object));
         }
         Ok(removed)
     }
@@ -262,15 +275,12 @@ impl Directory {
     fn record_arrival(&mut self, handle: Handle) {
         let kind = self.entry(handle).kind;
         self.log.append(kind, handle, What::Whole);
-        let members: Vec<Handle> = self
-            .entry(handle)
-            .member_slots()
-            .iter()
-            .flatten()
-            .copied()
-            .collect();
-        for member in members {
-            self.log.append(kind, handle, What::Member(member));
+        for relation in Relation::ALL {
+            let slots = self.entries[handle as usize].slots(relation);
+            for object in slots.iter().flatten() {
+                self.log
+                    .append(kind, handle, What::Related(relation, *object));
+            }
         }
         self.record_links(handle, None);
     }
@@ -282,9 +292,11 @@ impl Directory {
             self.log
                 .append(Kind::User, report, What::Manager(manager_before));
         }
-        let groups = self.entry(handle).member_of.clone();
-        for group in groups {
-            self.log.append(Kind::Group, group, What::Member(handle));
+        for relation in Relation::ALL {
+            for group in self.entries[handle as usize].groups(relation) {
+                self.log
+                    .append(Kind::Group, *group, What::Related(relation, handle));
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::directory::{Directory, Handle, Kind};
 use crate::random::Random;
+use crate::related::Relation;
 
 /// What [`crate::Tenant::generate`] makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -264,7 +265,8 @@ fn add_group(
     let start = random.below(users.len());
     let stride = stride(random, users.len());
     for step in 0..count {
-        directory.link_member(group, users[(start + step * stride) % users.len()]);
+        let member = users[(start + step * stride) % users.len()];
+        directory.link(Relation::Members, group, member);
     }
 }
 
@@ -312,12 +314,7 @@ mod tests {
         let sizes: Vec<usize> = made
             .groups
             .iter()
-            .map(|group| {
-                made.entry(*group)
-                    .members
-                    .as_ref()
-                    .map_or(0, |members| members.iter().count())
-            })
+            .map(|group| made.entry(*group).slots(Relation::Members).len())
             .collect();
         assert_eq!(sizes, [40, 40, 40, 450]);
     }

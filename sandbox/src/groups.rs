@@ -9,6 +9,7 @@ use crate::directory::{Directory, Entry, Handle, Kind};
 use crate::error::GraphError;
 use crate::lists::{Places, Read};
 use crate::permission::Access;
+use crate::related::Relation;
 use crate::schema;
 use crate::select::{self, Selection};
 use crate::server::Flattened;
@@ -50,19 +51,13 @@ pub(crate) fn get(read: &Read<'_>, id: &str) -> Result<Value, GraphError> {
 
 /// `GET /groups/{id}/members`, optionally cast to one type.
 pub(crate) fn members(read: &Read<'_>, id: &str, cast: Option<Kind>) -> Result<Value, GraphError> {
-    let group = find(read, id)?;
-    let entry = read.directory.entry(group);
+    let entry = read.directory.entry(find(read, id)?);
     let slots = if sees_members(read, entry) {
-        entry.member_slots()
+        entry.slots(Relation::Members)
     } else {
         &[]
     };
-    let places = Places {
-        list: format!("members/{}", entry.id),
-        count: slots.len(),
-        at: &|at| slots.get(at).copied().flatten(),
-    };
-    objects(read, &places, cast)
+    related(read, Relation::Members, entry, slots, cast)
 }
 
 /// `GET /groups/{id}/transitiveMembers`
@@ -88,10 +83,21 @@ pub(crate) fn transitive_members(
 /// `GET /groups/{id}/owners`
 pub(crate) fn owners(read: &Read<'_>, id: &str, cast: Option<Kind>) -> Result<Value, GraphError> {
     let entry = read.directory.entry(find(read, id)?);
+    let slots = entry.slots(Relation::Owners);
+    related(read, Relation::Owners, entry, slots, cast)
+}
+
+fn related(
+    read: &Read<'_>,
+    relation: Relation,
+    group: &Entry,
+    slots: &[Option<Handle>],
+    cast: Option<Kind>,
+) -> Result<Value, GraphError> {
     let places = Places {
-        list: format!("owners/{}", entry.id),
-        count: entry.owners.len(),
-        at: &|at| entry.owners.get(at).copied(),
+        list: format!("{}/{}", relation.name(), group.id),
+        count: slots.len(),
+        at: &|at| slots.get(at).copied().flatten(),
     };
     objects(read, &places, cast)
 }
@@ -189,7 +195,12 @@ fn flatten(directory: &Directory, group: Handle) -> Vec<Handle> {
     let mut open = vec![group];
     let mut all = Vec::new();
     while let Some(group) = open.pop() {
-        for member in directory.entry(group).member_slots().iter().flatten() {
+        for member in directory
+            .entry(group)
+            .slots(Relation::Members)
+            .iter()
+            .flatten()
+        {
             let entry = directory.entry(*member);
             if !entry.is_live() || !seen.insert(*member) {
                 continue;

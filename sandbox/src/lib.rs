@@ -1,8 +1,8 @@
 //! A Microsoft Graph sandbox: a real HTTP server that keeps raw JSON and injects faults on request.
 //!
-//! It serves the login and the reads of users, groups and members that Lockstep sends, in the
-//! shapes of Microsoft Graph v1.0, and nothing of it is shared with Lockstep's own client, so
-//! that the two cannot agree on an error. What it does not know it refuses, as Graph would.
+//! It serves the login and the reads of users, groups, members and owners that Lockstep sends,
+//! in the shapes of Microsoft Graph v1.0, and nothing of it is shared with Lockstep's own client,
+//! so that the two cannot agree on an error. What it does not know it refuses, as Graph would.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -20,16 +20,20 @@
 //!
 //! Where to read: a request goes `sandbox` (HTTP) → `exchange` (faults, token, permission, log)
 //! → `route` → `users`, `groups`, `organization`, `delta`, `batch`. The data is in `directory`,
-//! its changes in `edit` and `changes`, the controls in `control` and `control_http`.
+//! its changes in `edit` and `changes`, the controls in `control`, and over HTTP in
+//! `control_http` and `control_directory`.
 
 mod answer;
 mod batch;
 mod changes;
+mod churn;
 mod clock;
 mod control;
+mod control_directory;
 mod control_http;
 mod data;
 mod delta;
+mod delta_items;
 mod directory;
 mod edit;
 mod error;
@@ -43,7 +47,6 @@ mod groups;
 mod inject;
 mod lists;
 mod login;
-mod members;
 mod options;
 mod organization;
 mod paging;
@@ -51,6 +54,7 @@ mod permission;
 mod properties;
 mod query;
 mod random;
+mod related;
 mod requests;
 mod route;
 mod sandbox;
@@ -60,7 +64,8 @@ mod server;
 mod tenant;
 mod users;
 
-pub use control::{Churn, Churned, Control, SandboxState};
+pub use churn::{Churn, Churned};
+pub use control::{Control, SandboxState};
 pub use data::DataError;
 pub use edit::EditError;
 pub use fault::{EmptyPage, Fault, FaultKind, RetryAfter};

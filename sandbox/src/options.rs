@@ -30,7 +30,7 @@ pub struct SandboxOptions {
     pub permissions: Vec<String>,
     /// Objects on one page of a delta.
     pub delta_page_size: usize,
-    /// Member references on one page of a groups delta.
+    /// References to members and owners on one page of a groups delta.
     pub delta_member_page: usize,
     /// How long an access token is good for.
     pub token_lifetime: Duration,
@@ -83,7 +83,7 @@ pub struct OptionsPatch {
     pub token_lifetime_seconds: Option<u64>,
     /// Objects on one page of a delta.
     pub delta_page_size: Option<usize>,
-    /// Member references on one page of a groups delta.
+    /// References to members and owners on one page of a groups delta.
     pub delta_member_page: Option<usize>,
     /// Lists never return more than this on one page, whatever `$top` asks for; 0 lifts the cap.
     pub list_page_cap: Option<usize>,

@@ -7,6 +7,7 @@ use chrono::SecondsFormat;
 
 use crate::directory::{Directory, Entry, Handle, Kind, Presence};
 use crate::error::GraphError;
+use crate::related::Relation;
 use crate::schema;
 
 /// The properties a request wants.
@@ -15,8 +16,10 @@ pub(crate) struct Selection {
     pub(crate) names: Vec<String>,
     /// The selection as given; `None` for the default set.
     pub(crate) given: Option<String>,
-    /// True when a delta is to follow `manager` or `members` too.
-    pub(crate) links: bool,
+    /// True when a delta is to follow who manages users.
+    pub(crate) manager: bool,
+    /// The relations of groups that a delta is to follow.
+    pub(crate) relations: Vec<Relation>,
 }
 
 impl Selection {
@@ -25,21 +28,26 @@ impl Selection {
         Selection::parse(kinds, text, &[])
     }
 
-    /// Reads the `$select` of a delta, where a link can be selected too.
+    /// Reads the `$select` of a delta, where links can be selected too.
     pub(crate) fn of_delta(kind: Kind, text: Option<&str>) -> Result<Selection, GraphError> {
-        let link = match kind {
-            Kind::User => "manager",
-            Kind::Group | Kind::Other => "members",
+        let links: &[&str] = match kind {
+            Kind::User => &["manager"],
+            Kind::Group | Kind::Other => &Relation::ALL.map(Relation::name),
         };
-        let mut selection = Selection::parse(&[kind], text, &[link])?;
-        let before = selection.names.len();
-        selection.names.retain(|name| name != link && name != "id");
-        // Members are followed without $select too, managers are not.
-        selection.links = match &selection.given {
-            Some(given) => given.split(',').any(|name| name.trim() == link),
-            None => kind == Kind::Group,
-        };
-        debug_assert!(selection.names.len() <= before);
+        let mut selection = Selection::parse(&[kind], text, links)?;
+        let names = |link: &str| selection.names.iter().any(|name| name == link);
+        let manager = names("manager");
+        // Members are followed without $select too, owners and managers are not.
+        let unasked =
+            |relation| kind == Kind::Group && text.is_none() && relation == Relation::Members;
+        let relations = Relation::ALL.into_iter();
+        selection.relations = relations
+            .filter(|relation| names(relation.name()) || unasked(*relation))
+            .collect();
+        selection.manager = manager;
+        selection
+            .names
+            .retain(|name| !links.contains(&name.as_str()) && name != "id");
         Ok(selection)
     }
 
@@ -55,7 +63,8 @@ impl Selection {
             return Ok(Selection {
                 names: all,
                 given: None,
-                links: false,
+                manager: false,
+                relations: Vec::new(),
             });
         };
         let mut names: Vec<String> = Vec::new();
@@ -68,7 +77,8 @@ impl Selection {
         Ok(Selection {
             names,
             given: Some(text.to_owned()),
-            links: false,
+            manager: false,
+            relations: Vec::new(),
         })
     }
 
@@ -236,16 +246,20 @@ mod tests {
     }
 
     #[test]
-    fn a_delta_follows_managers_when_selected_and_members_by_default() {
-        let users = Selection::of_delta(Kind::User, Some("id,displayName,manager")).unwrap();
-        assert_eq!((users.names.len(), users.links), (1, true));
-        assert!(!Selection::of_delta(Kind::User, None).unwrap().links);
-        assert!(Selection::of_delta(Kind::Group, None).unwrap().links);
-        assert!(
-            !Selection::of_delta(Kind::Group, Some("displayName"))
-                .unwrap()
-                .links
-        );
+    fn a_delta_follows_links_when_selected_and_only_members_by_default() {
+        let users = |text| Selection::of_delta(Kind::User, text).unwrap();
+        let managed = users(Some("id,displayName,manager"));
+        assert_eq!((managed.names.len(), managed.manager), (1, true));
+        assert!(!users(None).manager && users(None).relations.is_empty());
+        let groups = |text| Selection::of_delta(Kind::Group, text).unwrap().relations;
+        assert_eq!(groups(None), [Relation::Members]);
+        assert_eq!(groups(Some("displayName")), []);
+        assert_eq!(groups(Some("owners, id")), [Relation::Owners]);
+        assert_eq!(groups(Some("owners,members")), Relation::ALL);
+        for (kind, foreign) in [(Kind::User, "owners"), (Kind::Group, "manager")] {
+            assert!(Selection::of_delta(kind, Some(foreign)).is_err());
+        }
+        assert!(Selection::of_list(&[Kind::Group], Some("owners")).is_err());
     }
 
     #[test]

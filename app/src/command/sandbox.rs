@@ -57,7 +57,7 @@ pub(crate) fn tenant(choice: &TenantChoice) -> anyhow::Result<Tenant> {
             users,
             groups: choice.groups,
             members_per_group: choice.members,
-            big_group: 0,
+            big_group: choice.big_group,
             seed: choice.seed,
         }),
         None => Tenant::demo(),

@@ -58,6 +58,33 @@ async fn items_are_judged_one_by_one_and_answered_in_another_order() {
 }
 
 #[tokio::test]
+async fn groups_members_and_owners_can_be_asked_for_in_one_batch() {
+    let client = Client::small().await;
+    let requests = json!([
+        get("1", "/groups/g?$select=id,displayName"),
+        get("2", "/groups/zz?$select=id,displayName"),
+        get("3", "/groups/g/owners?$select=id&$top=1"),
+        get("4", "/groups/h/members?$select=id&$top=1"),
+        get("5", "/groups/zz/owners?$select=id&$top=1")
+    ]);
+    let got = batch(&client, requests).await;
+    assert_eq!(answer(&got, "1")["body"]["displayName"], "Teachers");
+    for id in ["2", "5"] {
+        let code = &answer(&got, id)["body"]["error"]["code"];
+        assert_eq!(
+            (&answer(&got, id)["status"], code),
+            (&json!(404), &json!("Request_ResourceNotFound"))
+        );
+    }
+    assert_eq!(answer(&got, "3")["body"]["value"][0]["id"], "a");
+    assert!(answer(&got, "3")["body"].get("@odata.nextLink").is_none());
+    let next = answer(&got, "4")["body"]["@odata.nextLink"]
+        .as_str()
+        .unwrap();
+    assert_eq!(client.get(next).await.ids(), ["h"]);
+}
+
+#[tokio::test]
 async fn what_depends_on_a_failure_fails_with_424() {
     let client = Client::small().await;
     let mut second = get("2", "/users/a");

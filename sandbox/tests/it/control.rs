@@ -137,6 +137,18 @@ async fn groups_are_changed_over_http() {
 }
 
 #[tokio::test]
+async fn owners_are_changed_over_http() {
+    let client = Client::small().await;
+    let added = ok(&client, "PUT", "/groups/h/owners/b", Value::Null).await;
+    assert_eq!(added, json!({"added": true}));
+    let ids = ok(&client, "GET", "/groups/h/owners", Value::Null).await;
+    assert_eq!(ids, json!({"ids": ["b"]}));
+    let removed = ok(&client, "DELETE", "/groups/h/owners/b", Value::Null).await;
+    assert_eq!(removed, json!({"removed": true}));
+    assert!(client.control.owner_ids("h").is_empty());
+}
+
+#[tokio::test]
 async fn mistakes_are_named() {
     let client = Client::small().await;
     let cases = [
@@ -188,6 +200,20 @@ async fn mistakes_are_named() {
             json!({"status": 500}),
             400,
             "410 or 400",
+        ),
+        (
+            "DELETE",
+            "/groups/g/owners/zz",
+            Value::Null,
+            404,
+            "there is no owner 'zz'",
+        ),
+        (
+            "PUT",
+            "/groups/zz/owners/a",
+            Value::Null,
+            404,
+            "there is no group 'zz'",
         ),
         ("GET", "/nowhere", Value::Null, 404, "no such control"),
     ];

@@ -12,5 +12,6 @@ mod deltas;
 mod faults;
 mod groups;
 mod lists;
+mod owners;
 mod scale;
 mod tokens;
