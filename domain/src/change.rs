@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::platform::{DeactivationReason, PlatformUser, UserStatus};
+use crate::platform::{DeactivationReason, PlatformUser, RecordOrigin, UserStatus};
+use crate::team::{Team, TeamArchivalReason, TeamRole, TeamStatus};
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -12,6 +13,8 @@ text_enum! {
         User = "USER",
         /// A team.
         Team = "TEAM",
+        /// A membership of a team.
+        Membership = "MEMBERSHIP",
     }
 }
 
@@ -28,6 +31,20 @@ text_enum! {
         Deactivate = "DEACTIVATE",
         /// Reactivates the user.
         Reactivate = "REACTIVATE",
+        /// Archives the team.
+        Archive = "ARCHIVE",
+        /// Brings the team back from the archive.
+        Unarchive = "UNARCHIVE",
+        /// Adds a member.
+        AddMember = "ADD_MEMBER",
+        /// Adds a supervisor.
+        AddSupervisor = "ADD_SUPERVISOR",
+        /// Moves a member from one manager's team to another's (D-41).
+        MoveMember = "MOVE_MEMBER",
+        /// Removes a member.
+        RemoveMember = "REMOVE_MEMBER",
+        /// Removes a supervisor.
+        RemoveSupervisor = "REMOVE_SUPERVISOR",
     }
 }
 
@@ -64,7 +81,7 @@ text_enum! {
         GuestExcluded = "GUEST_EXCLUDED",
         /// A person must decide.
         Conflict = "CONFLICT",
-        /// An owner deactivated the user by hand.
+        /// An owner set a hold on the user.
         UserHold = "USER_HOLD",
         /// The organization would have no active owner left.
         LastOwnerProtected = "LAST_OWNER_PROTECTED",
@@ -182,15 +199,97 @@ impl UserFields {
             names.join(" ")
         }
     }
+}
 
-    fn shown(&self) -> [(&'static str, Option<String>); 5] {
-        [
-            ("givenName", self.given_name.clone()),
-            ("familyName", self.family_name.clone()),
-            ("email", Some(self.email.clone())),
-            ("jobTitle", self.job_title.clone()),
-            ("status", Some(self.status.as_str().to_owned())),
-        ]
+/// The fields of a team that runs write: the before and after of a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeamFields {
+    /// Name.
+    pub name: String,
+    /// Name that the directory gives.
+    pub source_name: Option<String>,
+    /// Whether the team is in use.
+    pub status: TeamStatus,
+    /// Why the team is archived.
+    pub archival_reason: Option<TeamArchivalReason>,
+    /// Where the team is managed.
+    pub origin: RecordOrigin,
+}
+
+impl TeamFields {
+    /// Takes the fields of a team as the team is.
+    #[must_use]
+    pub fn of(team: &Team) -> Self {
+        Self {
+            name: team.name.clone(),
+            source_name: team.source_name.clone(),
+            status: team.status,
+            archival_reason: team.archival_reason,
+            origin: team.origin,
+        }
+    }
+}
+
+/// The fields of a membership that runs write: the before and after of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembershipFields {
+    /// Role of the user in the team, as the directory gives it.
+    pub role: TeamRole,
+}
+
+/// The fields of an object of a change log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObjectFields {
+    /// Of a user.
+    User(UserFields),
+    /// Of a team.
+    Team(TeamFields),
+    /// Of a membership.
+    Membership(MembershipFields),
+}
+
+impl ObjectFields {
+    /// The fields of a user, none when they are of something else.
+    #[must_use]
+    pub const fn user(&self) -> Option<&UserFields> {
+        match self {
+            Self::User(fields) => Some(fields),
+            Self::Team(_) | Self::Membership(_) => None,
+        }
+    }
+
+    /// The fields of a team, none when they are of something else.
+    #[must_use]
+    pub const fn team(&self) -> Option<&TeamFields> {
+        match self {
+            Self::Team(fields) => Some(fields),
+            Self::User(_) | Self::Membership(_) => None,
+        }
+    }
+
+    fn shown(&self) -> Vec<(&'static str, Option<String>)> {
+        match self {
+            Self::User(fields) => vec![
+                ("givenName", fields.given_name.clone()),
+                ("familyName", fields.family_name.clone()),
+                ("email", Some(fields.email.clone())),
+                ("jobTitle", fields.job_title.clone()),
+                ("status", Some(fields.status.as_str().to_owned())),
+            ],
+            Self::Team(fields) => vec![
+                ("name", Some(fields.name.clone())),
+                ("sourceName", fields.source_name.clone()),
+                ("status", Some(fields.status.as_str().to_owned())),
+                (
+                    "archivalReason",
+                    fields
+                        .archival_reason
+                        .map(|reason| reason.as_str().to_owned()),
+                ),
+                ("origin", Some(fields.origin.as_str().to_owned())),
+            ],
+            Self::Membership(fields) => vec![("role", Some(fields.role.as_str().to_owned()))],
+        }
     }
 }
 
@@ -206,23 +305,30 @@ pub struct FieldChange {
 }
 
 impl FieldChange {
-    /// Compares two versions of a user, field by field; a missing side counts as all empty.
+    /// Compares two versions of an object, field by field; a missing side counts as all empty.
     #[must_use]
-    pub fn between(before: Option<&UserFields>, after: Option<&UserFields>) -> Vec<Self> {
-        let empty = || {
-            ["givenName", "familyName", "email", "jobTitle", "status"].map(|field| (field, None))
+    pub fn between(before: Option<&ObjectFields>, after: Option<&ObjectFields>) -> Vec<Self> {
+        let before = before.map(ObjectFields::shown);
+        let after = after.map(ObjectFields::shown);
+        let fields: Vec<&'static str> = before
+            .as_ref()
+            .or(after.as_ref())
+            .map(|shown| shown.iter().map(|(field, _)| *field).collect())
+            .unwrap_or_default();
+        let value = |side: &Option<Vec<(&'static str, Option<String>)>>, at: usize| {
+            side.as_ref()
+                .and_then(|shown| shown.get(at))
+                .and_then(|(_, value)| value.clone())
         };
-        let before = before.map_or_else(empty, UserFields::shown);
-        let after = after.map_or_else(empty, UserFields::shown);
-        before
+        fields
             .into_iter()
-            .zip(after)
-            .filter(|(before, after)| before.1 != after.1)
-            .map(|((field, before), (_, after))| Self {
+            .enumerate()
+            .map(|(at, field)| Self {
                 field,
-                before,
-                after,
+                before: value(&before, at),
+                after: value(&after, at),
             })
+            .filter(|change| change.before != change.after)
             .collect()
     }
 }

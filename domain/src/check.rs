@@ -37,6 +37,10 @@ text_enum! {
         ReadUsers = "READ_USERS",
         /// Managers can be read.
         ReadManagers = "READ_MANAGERS",
+        /// Groups can be read.
+        ReadGroups = "READ_GROUPS",
+        /// Members of groups can be read.
+        ReadMembers = "READ_MEMBERS",
         /// How many people are in scope, and how many of them have problems.
         Scope = "SCOPE",
         /// The add-on is switched on.
@@ -54,7 +58,9 @@ impl CheckKind {
             | Self::ClientAuthentication
             | Self::CredentialExpiry => CheckCategory::Credentials,
             Self::Permission => CheckCategory::Permissions,
-            Self::ReadUsers | Self::ReadManagers => CheckCategory::Reading,
+            Self::ReadUsers | Self::ReadManagers | Self::ReadGroups | Self::ReadMembers => {
+                CheckCategory::Reading
+            }
             Self::Scope => CheckCategory::Rules,
             Self::Entitlement => CheckCategory::Platform,
         }
@@ -71,6 +77,8 @@ impl CheckKind {
             Self::Permission => "Permission is granted",
             Self::ReadUsers => "Users can be read",
             Self::ReadManagers => "Managers can be read",
+            Self::ReadGroups => "Groups can be read",
+            Self::ReadMembers => "Members of groups can be read",
             Self::Scope => "People in scope",
             Self::Entitlement => "Add-on is switched on",
         }
@@ -153,6 +161,10 @@ text_enum! {
     pub enum SyncFeature {
         /// Inbound: users and their managers.
         Users = "USERS",
+        /// Inbound: teams for groups.
+        GroupTeams = "GROUP_TEAMS",
+        /// Inbound: teams for managers.
+        ManagerTeams = "MANAGER_TEAMS",
     }
 }
 

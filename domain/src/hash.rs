@@ -36,6 +36,12 @@ impl ContentHash {
         Self(hash)
     }
 
+    /// Returns the hash as a number.
+    #[must_use]
+    pub fn as_number(&self) -> u128 {
+        u128::from_str_radix(&self.0, 16).unwrap_or_default()
+    }
+
     /// Returns the hash as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -11,6 +11,10 @@ text_enum! {
         AllUsersGone = "ALL_USERS_GONE",
         /// Users would be deactivated.
         UserDeactivations = "USER_DEACTIVATIONS",
+        /// Teams would be archived.
+        TeamArchivals = "TEAM_ARCHIVALS",
+        /// A team would lose members.
+        MemberRemovals = "MEMBER_REMOVALS",
         /// E-mail addresses would change.
         EmailChanges = "EMAIL_CHANGES",
     }

@@ -38,6 +38,10 @@ id_types! {
     OrganizationId,
     /// A user of an organization.
     UserId,
+    /// A team of an organization.
+    TeamId,
+    /// A decision of an owner about one user.
+    UserHoldId,
     /// An integration of an organization with a directory.
     IntegrationId,
     /// One execution of an integration.

@@ -12,6 +12,7 @@ pub mod change;
 pub mod check;
 pub mod clock;
 pub mod directory;
+pub mod group;
 pub mod hash;
 pub mod hold;
 pub mod id;
@@ -20,22 +21,27 @@ pub mod platform;
 pub mod rules;
 pub mod run;
 pub mod schedule;
+pub mod team;
 
 pub use actor::{Actor, ActorKind};
 pub use address::{Address, AddressKey, InvalidAddress};
 pub use change::{
-    ChangeAction, ChangeOutcome, ChangeReason, ChangeReasonCode, FieldChange, ObjectKind,
-    UserFields,
+    ChangeAction, ChangeOutcome, ChangeReason, ChangeReasonCode, FieldChange, MembershipFields,
+    ObjectFields, ObjectKind, TeamFields, UserFields,
 };
 pub use check::{
     Check, CheckCategory, CheckKind, CheckStatus, PermissionResult, PermissionStatus, SyncFeature,
 };
 pub use clock::{Clock, FixedClock, IdSource, SeededIds, SystemClock, SystemIds};
 pub use directory::{DirectoryPatch, DirectoryUser, ExternalId, Presence, UserType};
+pub use group::{
+    DirectoryGroup, GroupPatch, GroupType, MemberKind, MemberPatch, MemberRelation, MembersRead,
+};
 pub use hash::ContentHash;
 pub use hold::{HoldCategory, HoldDecisionKind};
 pub use id::{
-    ChangeId, HoldId, IntegrationId, OrganizationId, RulesVersionId, RunId, TestId, UserId,
+    ChangeId, HoldId, IntegrationId, OrganizationId, RulesVersionId, RunId, TeamId, TestId,
+    UserHoldId, UserId,
 };
 pub use integration::{
     ActivationBlocker, EntraCloud, IntegrationState, PauseReason, PauseResolution, SyncDirection,
@@ -44,9 +50,16 @@ pub use integration::{
 pub use platform::{
     DeactivationReason, LinkMatch, PlatformUser, RecordOrigin, Role, UserLink, UserStatus,
 };
-pub use rules::{ChangeLimit, EmailSource, InboundLimits, InboundRules};
+pub use rules::{
+    ChangeLimit, EmailSource, GroupCondition, GroupMembership, GroupTeamRules, InboundLimits,
+    InboundRules, ManagerTeamDepth, ManagerTeamRules, SwitchedOffPolicy,
+};
 pub use run::{
     ChangeCounts, ReadMode, RunCost, RunError, RunErrorCode, RunKind, RunPhase, RunStage, RunState,
     RunSummary, RunTriggerKind, RunWarning, RunWarningCode,
 };
 pub use schedule::{InvalidSchedule, Schedule};
+pub use team::{
+    Membership, MembershipOrigin, Team, TeamArchivalReason, TeamKey, TeamRole, TeamSource,
+    TeamStatus, UserHold, UserHoldKind, name_key, name_suffix,
+};

@@ -68,7 +68,7 @@ text_enum! {
 text_enum! {
     /// Where a record is managed.
     pub enum RecordOrigin {
-        /// Created by hand; runs never change it.
+        /// Managed by hand; runs never change it.
         Local = "LOCAL",
         /// Managed by an inbound integration.
         EntraId = "ENTRA_ID",

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::directory::ExternalId;
+use crate::group::GroupType;
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -13,6 +15,100 @@ text_enum! {
         MailThenUpn = "MAIL_THEN_UPN",
         /// The user principal name.
         Upn = "UPN",
+    }
+}
+
+text_enum! {
+    /// Which members of a group count (D-28).
+    pub enum GroupMembership {
+        /// Members of the group itself.
+        Direct = "DIRECT",
+        /// Members of the group and of every group nested in it.
+        Transitive = "TRANSITIVE",
+    }
+}
+
+text_enum! {
+    /// How far down the reports of a manager count (D-37).
+    pub enum ManagerTeamDepth {
+        /// Direct reports.
+        DirectReports = "DIRECT_REPORTS",
+        /// Direct reports, their reports and so on.
+        AllLevels = "ALL_LEVELS",
+    }
+}
+
+text_enum! {
+    /// What becomes of the teams of a rule that is switched off (D-45).
+    pub enum SwitchedOffPolicy {
+        /// The next run archives them.
+        Archive = "ARCHIVE",
+        /// They are released and managed by hand from then on.
+        Release = "RELEASE",
+    }
+}
+
+/// A condition on a group (D-27).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GroupCondition {
+    /// The group has this object id.
+    Id(ExternalId),
+    /// The display name matches this pattern without regard to case; `*` stands for any text.
+    NamePattern(String),
+    /// The group is of this type.
+    Type(GroupType),
+}
+
+/// Teams for groups (E-051).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GroupTeamRules {
+    /// Whether there is a team for each group that is selected.
+    pub enabled: bool,
+    /// Groups that meet one of these are selected; empty for all groups.
+    pub include: Vec<GroupCondition>,
+    /// Groups that meet one of these are left out, whatever `include` says.
+    pub exclude: Vec<GroupCondition>,
+    /// Whether members of nested groups count.
+    pub membership: GroupMembership,
+    /// Whether owners of the group who are members become supervisors of the team (D-30).
+    pub owners_are_supervisors: bool,
+    /// What becomes of the teams when the rule is switched off.
+    pub when_switched_off: SwitchedOffPolicy,
+}
+
+impl Default for GroupTeamRules {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            membership: GroupMembership::Transitive,
+            owners_are_supervisors: false,
+            when_switched_off: SwitchedOffPolicy::Archive,
+        }
+    }
+}
+
+/// Teams for managers (E-052): the manager is the supervisor, the reports are members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ManagerTeamRules {
+    /// Whether there is a team for each manager.
+    pub enabled: bool,
+    /// How far down the reports count.
+    pub depth: ManagerTeamDepth,
+    /// What becomes of the teams when the rule is switched off.
+    pub when_switched_off: SwitchedOffPolicy,
+}
+
+impl Default for ManagerTeamRules {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            depth: ManagerTeamDepth::DirectReports,
+            when_switched_off: SwitchedOffPolicy::Archive,
+        }
     }
 }
 
@@ -47,18 +143,33 @@ impl ChangeLimit {
 pub struct InboundLimits {
     /// Deactivations, as a share of the linked active users.
     pub user_deactivations: ChangeLimit,
+    /// Archivals of teams, as a share of the synchronized teams in use. A rule that was switched off does not count.
+    pub team_archivals: ChangeLimit,
+    /// Synchronized members that one team loses, as a share of those it has.
+    pub member_removals_per_team: ChangeLimit,
     /// Changes of e-mail addresses, as a share of the linked active users.
     pub email_changes: ChangeLimit,
 }
 
 impl Default for InboundLimits {
-    /// The defaults of D-48: deactivations over max(5, 10 %) or 500, address changes over max(10, 5 %).
+    /// The defaults of D-48: deactivations over max(5, 10 %) or 500, archivals over max(3, 20 %), more than 50 % of a
+    /// team and at least 10 members, address changes over max(10, 5 %).
     fn default() -> Self {
         Self {
             user_deactivations: ChangeLimit {
                 allowance: 5,
                 percent: Some(10),
                 maximum: Some(500),
+            },
+            team_archivals: ChangeLimit {
+                allowance: 3,
+                percent: Some(20),
+                maximum: None,
+            },
+            member_removals_per_team: ChangeLimit {
+                allowance: 9,
+                percent: Some(50),
+                maximum: None,
             },
             email_changes: ChangeLimit {
                 allowance: 10,
@@ -83,6 +194,10 @@ pub struct InboundRules {
     pub derive_names_from_display_name: bool,
     /// Whether the job title is synchronized (E-049).
     pub sync_job_title: bool,
+    /// Teams for groups.
+    pub group_teams: GroupTeamRules,
+    /// Teams for managers.
+    pub manager_teams: ManagerTeamRules,
     /// Greatest number of days between two complete reads, 1 to 30 (D-52).
     pub full_read_every_days: u32,
     /// Limits per run.
@@ -97,6 +212,8 @@ impl Default for InboundRules {
             match_by_user_principal_name: false,
             derive_names_from_display_name: false,
             sync_job_title: false,
+            group_teams: GroupTeamRules::default(),
+            manager_teams: ManagerTeamRules::default(),
             full_read_every_days: 7,
             limits: InboundLimits::default(),
         }

@@ -91,12 +91,20 @@ text_enum! {
         Authenticating = "AUTHENTICATING",
         /// Reading users and their managers.
         ReadingUsers = "READING_USERS",
+        /// Reading groups.
+        ReadingGroups = "READING_GROUPS",
+        /// Reading members of groups.
+        ReadingMembers = "READING_MEMBERS",
         /// Working out the changes.
         Planning = "PLANNING",
         /// Asking the directory once more for each person who is missing.
         ConfirmingDepartures = "CONFIRMING_DEPARTURES",
         /// Applying changes to users.
         ApplyingUsers = "APPLYING_USERS",
+        /// Applying changes to teams.
+        ApplyingTeams = "APPLYING_TEAMS",
+        /// Applying changes to memberships.
+        ApplyingMemberships = "APPLYING_MEMBERSHIPS",
         /// Ended.
         Finished = "FINISHED",
     }
@@ -109,10 +117,14 @@ impl RunPhase {
         match self {
             Self::Queued => (0, 0),
             Self::Authenticating => (0, 2),
-            Self::ReadingUsers => (2, 40),
+            Self::ReadingUsers => (2, 25),
+            Self::ReadingGroups => (25, 28),
+            Self::ReadingMembers => (28, 40),
             Self::Planning => (40, 65),
             Self::ConfirmingDepartures => (65, 70),
-            Self::ApplyingUsers => (70, 99),
+            Self::ApplyingUsers => (70, 82),
+            Self::ApplyingTeams => (82, 85),
+            Self::ApplyingMemberships => (85, 99),
             Self::Finished => (100, 100),
         }
     }
@@ -214,6 +226,18 @@ pub struct RunError {
 text_enum! {
     /// Kind of problem that does not stop a run.
     pub enum RunWarningCode {
+        /// Groups could not be read, so their teams were left as they are (D-51).
+        GroupUnreadable = "GROUP_UNREADABLE",
+        /// Groups hide their members from the app, so their teams were left as they are.
+        MembersHidden = "MEMBERS_HIDDEN",
+        /// Members that are devices, service principals or contacts were left out (D-29).
+        UnsupportedMembers = "UNSUPPORTED_MEMBERS",
+        /// People report to each other in a circle (D-43).
+        ManagerCycle = "MANAGER_CYCLE",
+        /// People are their own manager (D-43).
+        SelfManager = "SELF_MANAGER",
+        /// The managers of people are not synchronized, so the people are in no manager team (D-42, D-44).
+        ManagerOutOfScope = "MANAGER_OUT_OF_SCOPE",
         /// Linked users lack a required field in the directory and keep what they have.
         LinkedUserIncomplete = "LINKED_USER_INCOMPLETE",
         /// The last active owner would have been deactivated and was left.
@@ -290,11 +314,19 @@ impl ChangeCounts {
             }
             ChangeOutcome::Failed => &mut self.failed,
             ChangeOutcome::Planned | ChangeOutcome::Applied => match action {
-                ChangeAction::Create => &mut self.created,
+                ChangeAction::Create | ChangeAction::AddMember | ChangeAction::AddSupervisor => {
+                    &mut self.created
+                }
+                // One that ends in one team and one that begins in another (2.7 of the requirements).
+                ChangeAction::MoveMember => {
+                    self.removed += count;
+                    &mut self.created
+                }
                 ChangeAction::Link => &mut self.linked,
                 ChangeAction::Update => &mut self.updated,
-                ChangeAction::Deactivate => &mut self.deactivated,
-                ChangeAction::Reactivate => &mut self.reactivated,
+                ChangeAction::Deactivate | ChangeAction::Archive => &mut self.deactivated,
+                ChangeAction::Reactivate | ChangeAction::Unarchive => &mut self.reactivated,
+                ChangeAction::RemoveMember | ChangeAction::RemoveSupervisor => &mut self.removed,
             },
         };
         *field += count;
@@ -327,6 +359,7 @@ impl RunSummary {
         match kind {
             ObjectKind::User => self.users.add(action, outcome, count),
             ObjectKind::Team => self.teams.add(action, outcome, count),
+            ObjectKind::Membership => self.memberships.add(action, outcome, count),
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Model {
     pub key: String,
     /// Changes with every cause, so that a cause that comes while the object is planned is not cleared with it.
     pub mark: Uuid,
+    /// The run that decided on the key since its latest cause; none when it has to be looked at.
+    pub planned_by: Option<Uuid>,
 }
 
 /// Relations are followed by explicit queries, so there are none to declare.

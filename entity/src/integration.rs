@@ -53,6 +53,12 @@ pub struct Model {
     /// Fingerprint of the attributes that the delta link tracks.
     #[sea_orm(column_type = "Text", nullable)]
     pub users_select: Option<String>,
+    /// Where the next read of changes of groups goes on.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub groups_delta_link: Option<String>,
+    /// Fingerprint of the attributes that the link of groups tracks.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub groups_select: Option<String>,
     /// Last full read at.
     pub last_full_read_at: Option<ChronoDateTimeUtc>,
     /// Data as of.

@@ -5,16 +5,21 @@
 
 pub mod connection_test;
 pub mod credential;
+pub mod directory_group;
+pub mod directory_member;
 pub mod directory_user;
 pub mod dirty_key;
 pub mod entitlement;
 pub mod hold;
 pub mod idempotency_key;
 pub mod integration;
+pub mod membership;
 pub mod organization;
 pub mod platform_user;
 pub mod read_seen;
 pub mod rules_version;
 pub mod run;
 pub mod run_change;
+pub mod team;
+pub mod user_hold;
 pub mod user_link;

@@ -29,7 +29,7 @@ pub struct Model {
     /// External id.
     #[sea_orm(column_type = "Text")]
     pub external_id: String,
-    /// The user; a creation carries the id that the user will have.
+    /// The user or team; a creation carries the id that it will have.
     pub platform_id: Option<Uuid>,
     /// Display name.
     #[sea_orm(column_type = "Text")]
@@ -70,6 +70,24 @@ pub struct Model {
     /// Hold category.
     #[sea_orm(column_type = "Text", nullable)]
     pub hold_category: Option<String>,
+    /// What the team is made from: with the object id, the key the change was decided on.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub source: Option<String>,
+    /// The user whose membership it is.
+    pub member_id: Option<Uuid>,
+    /// Object id of that user.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub member_external_id: Option<String>,
+    /// Name of that user.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub member_name: Option<String>,
+    /// The team that a move leaves.
+    pub moved_from_id: Option<Uuid>,
+    /// Name of that team.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub moved_from_name: Option<String>,
+    /// The change that must be made first.
+    pub depends_on: Option<Uuid>,
     /// Number of the event that told subscribers of the outcome.
     pub event_sequence: Option<i64>,
     /// Occurred at.

@@ -18,6 +18,10 @@ mod m0008_run_change;
 mod m0009_hold;
 mod m0010_connection_test;
 mod m0011_idempotency_key;
+mod m0012_team;
+mod m0013_user_hold;
+mod m0014_directory_group;
+mod m0015_team_change;
 
 /// Every migration, in order.
 #[derive(Debug)]
@@ -38,6 +42,10 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_hold::Migration),
             Box::new(m0010_connection_test::Migration),
             Box::new(m0011_idempotency_key::Migration),
+            Box::new(m0012_team::Migration),
+            Box::new(m0013_user_hold::Migration),
+            Box::new(m0014_directory_group::Migration),
+            Box::new(m0015_team_change::Migration),
         ]
     }
 }

@@ -4,7 +4,8 @@ use async_graphql::ID;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lockstep_domain::{
-    ChangeId, HoldId, IntegrationId, OrganizationId, RulesVersionId, RunId, TestId, UserId,
+    ChangeId, HoldId, IntegrationId, OrganizationId, RulesVersionId, RunId, TeamId, TestId,
+    UserHoldId, UserId,
 };
 use uuid::Uuid;
 
@@ -46,6 +47,8 @@ macro_rules! global_ids {
 global_ids! {
     OrganizationId = "Organization",
     UserId = "User",
+    UserHoldId = "UserHold",
+    TeamId = "Team",
     IntegrationId = "Integration",
     TestId = "IntegrationTest",
     RulesVersionId = "SyncRulesVersion",

@@ -1,5 +1,7 @@
 //! Data loaders: the rows that the fields of one operation ask for one by one are read with one statement each.
 
+mod team;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use lockstep_store::{
     user::LinkRow,
 };
 
+pub(crate) use self::team::{HoldsOf, ManagerOf, MembersOf, TeamsOf, ViaGroupOf};
 use crate::error::Result;
 
 /// The loaders of one operation.

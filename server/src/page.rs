@@ -4,11 +4,12 @@ use async_graphql::SimpleObject;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SecondsFormat, Utc};
-use lockstep_domain::{ChangeId, HoldId, IntegrationId, RunId, TestId, UserId};
+use lockstep_domain::{ChangeId, HoldId, IntegrationId, RunId, TeamId, TestId, UserId};
 use lockstep_store::page::{Page, PageRequest};
 use uuid::Uuid;
 
 use crate::error::{Failure, Result};
+use crate::id::GlobalId as _;
 use crate::scalar::int;
 
 /// Greatest number of edges of a page.
@@ -80,17 +81,19 @@ macro_rules! cursor_ids {
     ($($id:ident),+ $(,)?) => {$(
         impl CursorKey for $id {
             fn write(&self) -> String {
-                self.0.simple().to_string()
+                format!("{}:{}", Self::TYPE, self.0.simple())
             }
 
             fn read(text: &str) -> Option<Self> {
-                Uuid::parse_str(text).ok().map(Self)
+                let (kind, id) = text.split_once(':')?;
+                let id = Uuid::parse_str(id).ok()?;
+                (kind == Self::TYPE).then_some(Self(id))
             }
         }
     )+};
 }
 
-cursor_ids!(UserId, IntegrationId, TestId, ChangeId, HoldId);
+cursor_ids!(UserId, TeamId, IntegrationId, TestId, ChangeId, HoldId);
 
 /// Place in a change log.
 impl CursorKey for i64 {
@@ -130,46 +133,53 @@ pub(crate) struct PageInfo {
     has_previous_page: bool,
 }
 
-/// A page with the cursors of its nodes.
+/// An edge of a list, made of its cursor and of what the list has there.
+pub(crate) trait EdgeOf<T> {
+    fn of(cursor: String, item: T) -> Self;
+}
+
+/// The edges of a page.
 #[derive(Debug, Clone)]
-pub(crate) struct Edges<T> {
-    pub(crate) items: Vec<(String, T)>,
+pub(crate) struct Edges<E> {
+    pub(crate) items: Vec<E>,
     pub(crate) info: PageInfo,
     pub(crate) total: i32,
 }
 
-impl<T> Edges<T> {
+impl<E> Edges<E> {
     /// Makes the edges of a page of rows.
-    pub(crate) fn of<R, K: CursorKey>(
+    pub(crate) fn of<R, K: CursorKey, T>(
         page: Page<R>,
         key: impl Fn(&R) -> K,
-        node: impl Fn(R) -> T,
-    ) -> Self {
+        item: impl Fn(R) -> T,
+    ) -> Self
+    where
+        E: EdgeOf<T>,
+    {
         let Page {
             items,
             has_next,
             has_previous,
             total,
         } = page;
-        let items: Vec<(String, T)> = items
-            .into_iter()
-            .map(|row| (key(&row).cursor(), node(row)))
-            .collect();
+        let cursors: Vec<String> = items.iter().map(|row| key(row).cursor()).collect();
         let info = PageInfo {
-            start_cursor: items.first().map(|(cursor, _)| cursor.clone()),
-            end_cursor: items.last().map(|(cursor, _)| cursor.clone()),
+            start_cursor: cursors.first().cloned(),
+            end_cursor: cursors.last().cloned(),
             has_next_page: has_next,
             has_previous_page: has_previous,
         };
+        let edge = |(cursor, row)| E::of(cursor, item(row));
         Self {
-            items,
+            items: cursors.into_iter().zip(items).map(edge).collect(),
             info,
             total: int(total),
         }
     }
 }
 
-/// Declares a connection type and its edge type, each with a description of its own.
+/// Declares a connection type with a description of its own, and its edge type, unless that one says something of the
+/// relation and is declared by hand: then `Connection of Edge`.
 macro_rules! connection {
     (
         $(#[$page_meta:meta])* $connection:ident;
@@ -177,31 +187,14 @@ macro_rules! connection {
         $(#[$node_meta:meta])* node: $node:ty;
         $(#[$total_meta:meta])* total
     ) => {
-        #[derive(Debug, Clone)]
-        pub(crate) struct $connection(pub(crate) $crate::page::Edges<$node>);
-
-        $(#[$page_meta])*
-        #[async_graphql::Object]
-        impl $connection {
-            /// The edges of the page.
-            async fn edges(&self) -> Vec<$edge> {
-                let edge = |(cursor, node): &(String, $node)| $edge { cursor: cursor.clone(), node: node.clone() };
-                self.0.items.iter().map(edge).collect()
-            }
-
-            /// The nodes of the page, without their cursors.
-            async fn nodes(&self) -> Vec<$node> {
-                self.0.items.iter().map(|(_, node)| node.clone()).collect()
-            }
-
-            /// Information about the page.
-            async fn page_info(&self) -> $crate::page::PageInfo {
-                self.0.info.clone()
-            }
-
-            $(#[$total_meta])*
-            async fn total_count(&self) -> i32 {
-                self.0.total
+        $crate::page::connection! {
+            $(#[$page_meta])* $connection of $edge;
+            $(#[$total_meta])* total
+            {
+                /// The nodes of the page, without their cursors.
+                async fn nodes(&self) -> Vec<$node> {
+                    self.0.items.iter().map(|edge| edge.node.clone()).collect()
+                }
             }
         }
 
@@ -212,6 +205,41 @@ macro_rules! connection {
             cursor: String,
             $(#[$node_meta])*
             node: $node,
+        }
+
+        impl $crate::page::EdgeOf<$node> for $edge {
+            fn of(cursor: String, node: $node) -> Self {
+                Self { cursor, node }
+            }
+        }
+    };
+    (
+        $(#[$page_meta:meta])* $connection:ident of $edge:ident;
+        $(#[$total_meta:meta])* total
+        $({ $($more:tt)* })?
+    ) => {
+        #[derive(Debug, Clone)]
+        pub(crate) struct $connection(pub(crate) $crate::page::Edges<$edge>);
+
+        $(#[$page_meta])*
+        #[async_graphql::Object]
+        impl $connection {
+            /// The edges of the page.
+            async fn edges(&self) -> &[$edge] {
+                &self.0.items
+            }
+
+            $($($more)*)?
+
+            /// Information about the page.
+            async fn page_info(&self) -> $crate::page::PageInfo {
+                self.0.info.clone()
+            }
+
+            $(#[$total_meta])*
+            async fn total_count(&self) -> i32 {
+                self.0.total
+            }
         }
     };
 }
@@ -259,5 +287,8 @@ mod tests {
         );
         assert!(cursor::<i64>(Some(&text)).is_err());
         assert!(cursor::<UserId>(Some("%%%")).is_err());
+        let user = UserId(Uuid::from_u128(3)).cursor();
+        assert!(cursor::<UserId>(Some(&user)).is_ok());
+        assert!(cursor::<TeamId>(Some(&user)).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! Scalars of the schema, each with the specification it follows.
 
+mod decimal;
+
 use std::borrow::Cow;
 
 use async_graphql::{
@@ -9,6 +11,8 @@ use async_graphql::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use lockstep_domain::Address;
 use secrecy::{ExposeSecret as _, SecretString};
+
+pub(crate) use self::decimal::Decimal;
 
 /// A point in time, as domain and database have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

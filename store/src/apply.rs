@@ -1,4 +1,4 @@
-//! Apply: what was planned becomes true, a chunk a transaction.
+//! Apply, for users: what was planned becomes true, a chunk a transaction.
 //!
 //! A chunk is checked row by row against what is there now, in memory, and then written with a fixed number of
 //! statements. A row whose `before` no longer holds is left out and looked at again by the next run.
@@ -9,9 +9,9 @@ mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_domain::{AddressKey, ChangeOutcome, ChangeReasonCode, RunPhase};
-use lockstep_entity::run;
-use sea_orm::PaginatorTrait as _;
+use lockstep_domain::{AddressKey, ChangeOutcome, ChangeReasonCode, ObjectKind, RunPhase};
+use lockstep_entity::{run, run_change};
+use sea_orm::{ColumnTrait as _, PaginatorTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use self::intent::{Intent, next_rows};
@@ -52,12 +52,13 @@ impl Applied {
 }
 
 impl Store {
-    /// Number of rows that are still to be applied.
+    /// Number of rows of one kind of object that are still to be applied.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn count_planned(&self, lease: &Lease) -> Result<u64, StoreError> {
+    pub async fn count_planned(&self, lease: &Lease, kind: ObjectKind) -> Result<u64, StoreError> {
         planned(lease)
+            .filter(run_change::Column::ObjectKind.eq(kind.as_str()))
             .count(self.db())
             .await
             .map_err(StoreError::of("count what is to be applied"))

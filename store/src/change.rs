@@ -3,13 +3,16 @@
 use chrono::{DateTime, Utc};
 use lockstep_domain::{
     ChangeAction, ChangeId, ChangeOutcome, ChangeReason, ChangeReasonCode, ExternalId,
-    HoldCategory, ObjectKind, OrganizationId, RunId, UserFields, UserId,
+    HoldCategory, ObjectFields, ObjectKind, OrganizationId, RunId, TeamId, UserId,
 };
 use lockstep_entity::run_change;
-use sea_orm::{ColumnTrait as _, Condition, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, Condition, JsonValue, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+use uuid::Uuid;
 
-use crate::column::{count, from_optional_json, parse, parse_optional};
-use crate::page::{Page, PageRequest};
+use crate::column::{count, from_json, parse, parse_optional};
+use crate::page::{Page, PageRequest, contains_in_any_case};
 use crate::{Store, StoreError};
 
 /// An entry of the change log of a run.
@@ -29,16 +32,22 @@ pub struct Change {
     pub action: ChangeAction,
     /// How it came out.
     pub outcome: ChangeOutcome,
-    /// Object id in the directory.
+    /// Object id in the directory: of the account, or of what the team was made from.
     pub external_id: ExternalId,
-    /// The user; a creation carries the id that the user has or will have.
+    /// The user, for a change of a user; a creation carries the id that the user has or will have.
     pub user_id: Option<UserId>,
-    /// Name at that time.
+    /// The team, for a change of a team or membership; a creation carries the id that the team has or will have.
+    pub team_id: Option<TeamId>,
+    /// Name of the user or team at that time.
     pub display_name: String,
+    /// Whose membership it is, for a change of one.
+    pub member: Option<ChangedMember>,
+    /// The team that a move leaves, and its name at that time.
+    pub moved_from: Option<(TeamId, String)>,
     /// The object before.
-    pub before: Option<UserFields>,
+    pub before: Option<ObjectFields>,
     /// The object after.
-    pub after: Option<UserFields>,
+    pub after: Option<ObjectFields>,
     /// Why it was skipped, held or failed.
     pub reason: Option<ChangeReason>,
     /// The limit it is held by.
@@ -47,6 +56,17 @@ pub struct Change {
     pub event_sequence: Option<i64>,
     /// When it was made or worked out.
     pub occurred_at: DateTime<Utc>,
+}
+
+/// The person of a membership as they were at that time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedMember {
+    /// The user; for one whom the same run creates, the id that the user has or will have.
+    pub user_id: UserId,
+    /// Object id of the account.
+    pub external_id: ExternalId,
+    /// Name.
+    pub name: String,
 }
 
 /// Restricts a change log.
@@ -64,8 +84,8 @@ pub struct ChangeFilter {
     pub hold_categories: Option<Vec<HoldCategory>>,
     /// Only names that contain this text.
     pub search: Option<String>,
-    /// Only changes of this user.
-    pub user: Option<UserId>,
+    /// Only changes of this user or team, or of a membership of it.
+    pub object: Option<Uuid>,
 }
 
 /// Changes with the same problem.
@@ -212,14 +232,16 @@ fn condition(filter: &ChangeFilter) -> Condition {
         .as_deref()
         .filter(|text| !text.is_empty())
         .map(|text| {
-            let pattern = format!(
-                "%{}%",
-                text.replace('\\', "\\\\")
-                    .replace('%', "\\%")
-                    .replace('_', "\\_")
-            );
-            Column::DisplayName.like(sea_orm::sea_query::LikeExpr::new(pattern).escape('\\'))
+            Condition::any()
+                .add(contains_in_any_case(Column::DisplayName, text))
+                .add(contains_in_any_case(Column::MemberName, text))
         });
+    let object = filter.object.map(|id| {
+        Condition::any()
+            .add(Column::PlatformId.eq(id))
+            .add(Column::MemberId.eq(id))
+            .add(Column::MovedFromId.eq(id))
+    });
     Condition::all()
         .add_option(
             filter
@@ -251,7 +273,7 @@ fn condition(filter: &ChangeFilter) -> Condition {
                 .as_ref()
                 .map(|v| Column::HoldCategory.is_in(v.iter().map(|v| v.as_str()))),
         )
-        .add_option(filter.user.map(|user| Column::PlatformId.eq(user.0)))
+        .add_option(object)
         .add_option(search)
 }
 
@@ -259,19 +281,34 @@ pub(crate) fn read(row: run_change::Model) -> Result<Change, StoreError> {
     let code: Option<ChangeReasonCode> =
         parse_optional("run_change.reason_code", row.reason_code.as_deref())?;
     let (message, field) = (row.reason_message.unwrap_or_default(), row.reason_field);
+    let object_kind: ObjectKind = parse("run_change.object_kind", &row.object_kind)?;
+    let is_user = object_kind == ObjectKind::User;
+    let member = row
+        .member_id
+        .zip(row.member_external_id)
+        .map(|(user, external_id)| ChangedMember {
+            user_id: UserId(user),
+            external_id: ExternalId(external_id),
+            name: row.member_name.unwrap_or_default(),
+        });
     Ok(Change {
         id: row.id.into(),
         run_id: row.run_id.into(),
         organization_id: row.organization_id.into(),
         sequence: row.sequence,
-        object_kind: parse("run_change.object_kind", &row.object_kind)?,
+        object_kind,
         action: parse("run_change.action", &row.action)?,
         outcome: parse("run_change.outcome", &row.outcome)?,
         external_id: ExternalId(row.external_id),
-        user_id: row.platform_id.map(UserId),
+        user_id: row.platform_id.filter(|_| is_user).map(UserId),
+        team_id: row.platform_id.filter(|_| !is_user).map(TeamId),
         display_name: row.display_name,
-        before: from_optional_json("run_change.before", row.before)?,
-        after: from_optional_json("run_change.after", row.after)?,
+        member,
+        moved_from: row
+            .moved_from_id
+            .map(|id| (TeamId(id), row.moved_from_name.unwrap_or_default())),
+        before: read_fields(object_kind, "run_change.before", row.before)?,
+        after: read_fields(object_kind, "run_change.after", row.after)?,
         reason: code.map(|code| ChangeReason {
             code,
             message,
@@ -281,4 +318,18 @@ pub(crate) fn read(row: run_change::Model) -> Result<Change, StoreError> {
         event_sequence: row.event_sequence,
         occurred_at: row.occurred_at,
     })
+}
+
+fn read_fields(
+    kind: ObjectKind,
+    column: &'static str,
+    json: Option<JsonValue>,
+) -> Result<Option<ObjectFields>, StoreError> {
+    let Some(json) = json else { return Ok(None) };
+    match kind {
+        ObjectKind::User => from_json(column, json).map(ObjectFields::User),
+        ObjectKind::Team => from_json(column, json).map(ObjectFields::Team),
+        ObjectKind::Membership => from_json(column, json).map(ObjectFields::Membership),
+    }
+    .map(Some)
 }

@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use lockstep_domain::{Actor, EntraCloud, IntegrationId, OrganizationId};
-use lockstep_entity::{credential, directory_user, dirty_key, integration, user_link};
+use lockstep_entity::{
+    credential, directory_group, directory_member, directory_user, dirty_key, integration,
+    user_link,
+};
 use lockstep_seal::{Owner, SealedSecret};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -142,9 +145,20 @@ impl Store {
     /// Forgets all that was read from a tenant, and stops who reads it: another tenant is another directory.
     async fn forget_directory(&self, tx: &Tx, id: IntegrationId) -> Result<(), StoreError> {
         let operation = "forget a directory";
+        let nothing = || sea_orm::sea_query::Expr::from(Option::<String>::None);
         self.cancel_active_run(tx, id).await?;
         directory_user::Entity::delete_many()
             .filter(directory_user::Column::IntegrationId.eq(id.0))
+            .exec(tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        directory_group::Entity::delete_many()
+            .filter(directory_group::Column::IntegrationId.eq(id.0))
+            .exec(tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        directory_member::Entity::delete_many()
+            .filter(directory_member::Column::IntegrationId.eq(id.0))
             .exec(tx)
             .await
             .map_err(StoreError::of(operation))?;
@@ -154,14 +168,10 @@ impl Store {
             .await
             .map_err(StoreError::of(operation))?;
         integration::Entity::update_many()
-            .col_expr(
-                integration::Column::UsersDeltaLink,
-                Option::<String>::None.into(),
-            )
-            .col_expr(
-                integration::Column::UsersSelect,
-                Option::<String>::None.into(),
-            )
+            .col_expr(integration::Column::UsersDeltaLink, nothing())
+            .col_expr(integration::Column::UsersSelect, nothing())
+            .col_expr(integration::Column::GroupsDeltaLink, nothing())
+            .col_expr(integration::Column::GroupsSelect, nothing())
             .col_expr(
                 integration::Column::LastFullReadAt,
                 Option::<DateTime<Utc>>::None.into(),

@@ -3,7 +3,7 @@
 //! A key is written in the transaction of its cause and cleared together with an outcome. Its mark changes with
 //! every cause, so a cause that comes while the object is being planned is not cleared with it.
 
-use lockstep_domain::IntegrationId;
+use lockstep_domain::{IntegrationId, ObjectKind, TeamSource};
 use lockstep_entity::{directory_user, dirty_key, integration, run, run_change};
 use sea_orm::sea_query::{Expr, OnConflict, Query, SelectStatement};
 use sea_orm::{
@@ -17,6 +17,11 @@ use crate::{Lease, Store, StoreError, Tx};
 
 /// The kind of keys that are object ids of accounts.
 pub(crate) const USER: &str = "USER";
+
+/// The kind of keys that are object ids of groups or managers, whose teams have to be looked at.
+pub(crate) const fn kind_of(source: TeamSource) -> &'static str {
+    source.as_str()
+}
 
 /// An object that has to be looked at, and the mark of its latest cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +49,10 @@ impl Store {
                 kind: Set(kind.into()),
                 key: Set(key),
                 mark: Set(mark),
+                planned_by: Set(None),
             })
             .collect();
-        for chunk in rows.chunks(rows_per_statement(4)) {
+        for chunk in rows.chunks(rows_per_statement(5)) {
             dirty_key::Entity::insert_many(chunk.iter().cloned())
                 .on_conflict(new_mark())
                 .exec_without_returning(tx)
@@ -84,11 +90,13 @@ impl Store {
             .expr(Expr::val(self.fresh_id()))
             .from(run_change::Entity)
             .and_where(run_change::Column::RunId.eq(lease.run_id.0))
+            // Keys of teams are cleared only when a run has applied its plan, so they are all still there.
+            .and_where(run_change::Column::ObjectKind.eq(ObjectKind::User.as_str()))
             .to_owned();
         insert_marks(tx, planned).await
     }
 
-    /// Marks every account of an integration: the rules changed.
+    /// Marks every account of an integration and everything that a team can be made from: the rules changed.
     ///
     /// # Errors
     /// When the database fails.
@@ -99,7 +107,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let everyone =
             Condition::all().add(directory_user::Column::IntegrationId.eq(integration.0));
-        self.mark_dirty_where(tx, integration, everyone).await
+        self.mark_dirty_where(tx, integration, everyone).await?;
+        self.mark_all_teams(tx, integration).await
     }
 
     /// Returns the next objects to look at, in the order of their ids.
@@ -141,6 +150,22 @@ impl Store {
             .map_err(StoreError::of("count what has to be looked at"))
     }
 
+    /// Whether the rules are still those that a run works with.
+    pub(crate) async fn has_same_rules(
+        &self,
+        tx: &Tx,
+        run: &run::Model,
+    ) -> Result<bool, StoreError> {
+        let rules: Option<i32> = integration::Entity::find_by_id(run.integration_id)
+            .select_only()
+            .column(integration::Column::RulesVersion)
+            .into_tuple()
+            .one(tx)
+            .await
+            .map_err(StoreError::of("read the version of the rules"))?;
+        Ok(rules == Some(run.rules_version))
+    }
+
     /// Clears keys whose mark is still the one their outcome was decided on, unless the rules have changed since the
     /// run began: then everyone has to be looked at by the new ones (fault E11).
     pub(crate) async fn clear_dirty(
@@ -149,14 +174,7 @@ impl Store {
         run: &run::Model,
         keys: &[DirtyKey],
     ) -> Result<(), StoreError> {
-        let rules: Option<i32> = integration::Entity::find_by_id(run.integration_id)
-            .select_only()
-            .column(integration::Column::RulesVersion)
-            .into_tuple()
-            .one(tx)
-            .await
-            .map_err(StoreError::of("read the version of the rules"))?;
-        if rules != Some(run.rules_version) {
+        if !self.has_same_rules(tx, run).await? {
             return Ok(());
         }
         for chunk in keys.chunks(rows_per_statement(2)) {
@@ -183,7 +201,7 @@ impl Store {
     }
 }
 
-async fn insert_marks(tx: &Tx, chosen: SelectStatement) -> Result<(), StoreError> {
+pub(crate) async fn insert_marks(tx: &Tx, chosen: SelectStatement) -> Result<(), StoreError> {
     let mut insert = Query::insert();
     insert
         .into_table(dirty_key::Entity)
@@ -209,6 +227,6 @@ fn new_mark() -> OnConflict {
         dirty_key::Column::Kind,
         dirty_key::Column::Key,
     ])
-    .update_column(dirty_key::Column::Mark)
+    .update_columns([dirty_key::Column::Mark, dirty_key::Column::PlannedBy])
     .to_owned()
 }

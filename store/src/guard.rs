@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::Duration;
 use lockstep_domain::{
     ChangeAction, ChangeId, ChangeOutcome, ChangeReasonCode, ContentHash, HoldCategory,
-    InboundRules, RunKind, RunPhase, UserId,
+    InboundRules, RunKind, RunPhase, RunWarning, UserId,
 };
-use lockstep_entity::{hold, run, run_change};
+use lockstep_entity::{hold as hold_row, run, run_change};
 use lockstep_sync::guard::{Excess, Tally, excesses, last_owner};
 use lockstep_sync::ordering::{AddressMove, Fate, Order, order};
 use sea_orm::sea_query::{Expr, Query};
@@ -28,6 +28,13 @@ pub const HOLD_DAYS: i64 = 7;
 /// Rows read at a time when the whole plan is walked.
 const WALK: u64 = 1_000;
 
+/// What a run is doing while its plan is guarded.
+const GUARDING: Step = Step {
+    phase: RunPhase::Planning,
+    processed: 0,
+    total: None,
+};
+
 /// What the guard decided.
 #[derive(Debug, Clone, Default)]
 pub struct Verdict {
@@ -38,48 +45,66 @@ pub struct Verdict {
 }
 
 impl Store {
-    /// Guards the whole plan of a run in one transaction: the last owner stays, what is over a limit is held with
-    /// whatever waits for it, and address moves get their order. Afterwards the plan is complete.
+    /// Guards the planned changes of users in one transaction: the last owner stays, what is over a limit is held with
+    /// whatever waits for it, and address moves get their order. Teams are planned against what is left.
     ///
     /// # Errors
     /// When the database fails or the lease is lost.
-    pub async fn guard_plan(
+    pub async fn guard_users(
         &self,
         lease: &Lease,
         rules: &InboundRules,
-        preview: bool,
     ) -> Result<(Run, Verdict), StoreError> {
         let tx = self.begin().await?;
-        let step = Step {
-            phase: RunPhase::Planning,
-            processed: 1,
-            total: Some(1),
-        };
-        self.advance(&tx, lease, step, 0, |update| update).await?;
+        let row = self
+            .advance(&tx, lease, GUARDING, 0, |update| update)
+            .await?;
         // Counted before the last owner is spared, who is one of those who would go.
         let held = excesses(&self.tally(&tx, lease).await?, &rules.limits);
-        let protected = self.protect_last_owner(&tx, lease).await?;
+        let protected_owner = self.protect_last_owner(&tx, lease).await?;
         for excess in &held {
-            self.hold_category(&tx, lease, excess).await?;
+            self.hold_users(&tx, lease, excess).await?;
         }
         let order = order(&self.address_moves(&tx, lease).await?);
         self.save_order(&tx, lease, &order).await?;
+        tx.commit().await.map_err(StoreError::of("guard a plan"))?;
+        let verdict = Verdict {
+            held,
+            protected_owner,
+        };
+        Ok((Run::read(row)?, verdict))
+    }
+
+    /// Guards the planned changes of teams and memberships, opens a hold for all that is held (`users` is what was held of
+    /// them), and completes the plan. `notes` are problems that came up so far.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn guard_teams(
+        &self,
+        lease: &Lease,
+        rules: &InboundRules,
+        users: Verdict,
+        notes: &[RunWarning],
+        preview: bool,
+    ) -> Result<(Run, Verdict), StoreError> {
+        let tx = self.begin().await?;
+        self.advance(&tx, lease, GUARDING, 0, |update| update)
+            .await?;
+        let mut verdict = users;
+        verdict
+            .held
+            .extend(self.hold_teams(&tx, lease, rules).await?);
         // A preview shows what would be held; only a real run asks for a decision.
         let hold = if preview {
             None
         } else {
-            self.carry_hold(&tx, lease, &held).await?
+            self.carry_hold(&tx, lease, &verdict.held).await?
         };
         let plan_hash = self.plan_hash(&tx, lease, ChangeOutcome::Planned).await?;
-        let row = self.tell_held(&tx, lease, hold, plan_hash).await?;
+        let row = self.tell_held(&tx, lease, hold, plan_hash, notes).await?;
         tx.commit().await.map_err(StoreError::of("guard a plan"))?;
-        Ok((
-            Run::read(row)?,
-            Verdict {
-                held,
-                protected_owner: protected,
-            },
-        ))
+        Ok((Run::read(row)?, verdict))
     }
 
     async fn tell_held(
@@ -88,8 +113,11 @@ impl Store {
         lease: &Lease,
         hold: Option<(Uuid, String)>,
         plan_hash: Option<String>,
+        notes: &[RunWarning],
     ) -> Result<run::Model, StoreError> {
-        let row = self.complete_plan(tx, lease, 0, hold, plan_hash).await?;
+        let row = self
+            .complete_plan(tx, lease, hold, plan_hash, notes)
+            .await?;
         // The place in the change log is unique and rising, so it numbers the events of this transaction as well.
         let base = row.sequence;
         let told = run_change::Entity::update_many()
@@ -112,12 +140,7 @@ impl Store {
         if told.rows_affected == 0 {
             return Ok(row);
         }
-        let step = Step {
-            phase: RunPhase::Planning,
-            processed: 1,
-            total: Some(1),
-        };
-        self.advance(tx, lease, step, row.change_count, |update| update)
+        self.advance(tx, lease, GUARDING, row.change_count, |update| update)
             .await
     }
 
@@ -137,37 +160,13 @@ impl Store {
         })
     }
 
-    async fn hold_category(
-        &self,
-        tx: &Tx,
-        lease: &Lease,
-        excess: &Excess,
-    ) -> Result<(), StoreError> {
-        let of_category = match excess.category {
-            HoldCategory::EmptySource
-            | HoldCategory::AllUsersGone
-            | HoldCategory::UserDeactivations => {
-                run_change::Column::Action.eq(ChangeAction::Deactivate.as_str())
-            }
-            HoldCategory::EmailChanges => run_change::Column::MovesAddress.eq(true),
+    async fn hold_users(&self, tx: &Tx, lease: &Lease, excess: &Excess) -> Result<(), StoreError> {
+        let of_category = if excess.category == HoldCategory::EmailChanges {
+            run_change::Column::MovesAddress.eq(true)
+        } else {
+            run_change::Column::Action.eq(ChangeAction::Deactivate.as_str())
         };
-        let message = format!(
-            "{} of {} would change; the limit is {}.",
-            excess.count, excess.out_of, excess.limit
-        );
-        let outcome = Reworded {
-            outcome: ChangeOutcome::Held,
-            code: ChangeReasonCode::LimitExceeded,
-            message,
-        };
-        reword(
-            tx,
-            lease,
-            Condition::all().add(of_category),
-            &outcome,
-            Some(excess.category),
-        )
-        .await
+        hold(tx, lease, Condition::all().add(of_category), excess).await
     }
 
     /// D-19: when every active owner would go, one stays.
@@ -318,11 +317,11 @@ impl Store {
         let categories = crate::hold::write_categories(held);
         match open {
             Some(open) => {
-                hold::Entity::update_many()
-                    .col_expr(hold::Column::RunId, lease.run_id.0.into())
-                    .col_expr(hold::Column::PlanHash, hash.clone().into())
-                    .col_expr(hold::Column::Categories, categories.into())
-                    .filter(hold::Column::Id.eq(open.id))
+                hold_row::Entity::update_many()
+                    .col_expr(hold_row::Column::RunId, lease.run_id.0.into())
+                    .col_expr(hold_row::Column::PlanHash, hash.clone().into())
+                    .col_expr(hold_row::Column::Categories, categories.into())
+                    .filter(hold_row::Column::Id.eq(open.id))
                     .exec(tx)
                     .await
                     .map_err(StoreError::of("carry a hold on"))?;
@@ -337,22 +336,29 @@ impl Store {
 
     /// Hashes what a run wants to do with rows of one outcome. None when there are none.
     ///
-    /// The plan was made in the order of the objects' ids, so the order of the change log is that of (object, action).
+    /// The hashes of the rows are added up, so that the order does not matter: what is decided on together depends on what
+    /// else has to be looked at.
     async fn plan_hash(
         &self,
         tx: &Tx,
         lease: &Lease,
         outcome: ChangeOutcome,
     ) -> Result<Option<String>, StoreError> {
-        type Row = (i64, String, String, Option<sea_orm::JsonValue>);
-        let mut hash: Option<ContentHash> = None;
-        let mut after = 0;
+        type Row = (
+            i64,
+            String,
+            Option<String>,
+            String,
+            Option<sea_orm::JsonValue>,
+        );
+        let (mut sum, mut count, mut after) = (0_u128, 0_u64, 0);
         loop {
             let rows: Vec<Row> = run_change::Entity::of_run(lease.run_id.0)
                 .select_only()
                 .columns([
                     run_change::Column::Sequence,
                     run_change::Column::ExternalId,
+                    run_change::Column::MemberExternalId,
                     run_change::Column::Action,
                     run_change::Column::After,
                 ])
@@ -366,18 +372,21 @@ impl Store {
                 .map_err(StoreError::of("hash a plan"))?;
             let Some((last, ..)) = rows.last() else { break };
             after = *last;
-            for (_, object, action, wanted) in rows {
+            for (_, object, member, action, wanted) in rows {
                 let wanted = wanted.map(|wanted| sorted_text(&wanted));
-                let so_far = hash.as_ref().map(ContentHash::as_str);
-                hash = Some(ContentHash::of([
-                    so_far,
-                    Some(&action),
+                let row = ContentHash::of([
+                    Some(action.as_str()),
                     Some(&object),
+                    member.as_deref(),
                     wanted.as_deref(),
-                ]));
+                ]);
+                sum = sum.wrapping_add(row.as_number());
+                count += 1;
             }
         }
-        Ok(hash.map(|hash| hash.as_str().to_owned()))
+        let (sum, rows) = (format!("{sum:032x}"), count.to_string());
+        let hash = ContentHash::of([Some(sum.as_str()), Some(&rows)]);
+        Ok((count > 0).then(|| hash.as_str().to_owned()))
     }
 }
 
@@ -392,6 +401,24 @@ fn sorted_text(json: &sea_orm::JsonValue) -> String {
             .collect(),
         None => json.to_string(),
     }
+}
+
+/// Holds planned rows of a category that is over its limit.
+pub(crate) async fn hold(
+    tx: &Tx,
+    lease: &Lease,
+    which: Condition,
+    excess: &Excess,
+) -> Result<(), StoreError> {
+    let outcome = Reworded {
+        outcome: ChangeOutcome::Held,
+        code: ChangeReasonCode::LimitExceeded,
+        message: format!(
+            "{} of {} would change; the limit is {}.",
+            excess.count, excess.out_of, excess.limit
+        ),
+    };
+    reword(tx, lease, which, &outcome, Some(excess.category)).await
 }
 
 /// Another outcome, and why.

@@ -54,6 +54,10 @@ pub struct Integration {
     pub users_delta_link: Option<String>,
     /// Fingerprint of the attributes that the delta link tracks.
     pub users_select: Option<String>,
+    /// Where the next read of changes of groups goes on, none while groups are not read.
+    pub groups_delta_link: Option<String>,
+    /// Fingerprint of the attributes that the link of groups tracks.
+    pub groups_select: Option<String>,
     /// When the directory was last read completely.
     pub last_full_read_at: Option<DateTime<Utc>>,
     /// How old the applied data is.
@@ -90,6 +94,8 @@ impl Integration {
             pause: from_optional_json("integration.pause", row.pause)?,
             users_delta_link: row.users_delta_link,
             users_select: row.users_select,
+            groups_delta_link: row.groups_delta_link,
+            groups_select: row.groups_select,
             last_full_read_at: row.last_full_read_at,
             data_as_of: row.data_as_of,
             created_at: row.created_at,
@@ -153,6 +159,8 @@ impl Store {
             pause: None,
             users_delta_link: None,
             users_select: None,
+            groups_delta_link: None,
+            groups_select: None,
             last_full_read_at: None,
             data_as_of: None,
             created_at: now,
@@ -190,6 +198,9 @@ impl Store {
             .exec(tx)
             .await
             .map_err(StoreError::of("change an integration"))?;
+        if default_language.is_some() {
+            self.mark_all_managers(tx, id).await?;
+        }
         self.touch_integration(tx, id, Touches::Nothing).await
     }
 

@@ -4,6 +4,7 @@
 //! nothing half done. SQLite and PostgreSQL are served by the same code; where they differ, [`Store`] hides it.
 
 mod column;
+mod dependent;
 mod error;
 mod outcome;
 mod store;
@@ -15,23 +16,35 @@ pub mod connection_test;
 pub mod credential;
 pub mod dirty;
 pub mod finish;
+pub mod group;
+pub mod group_member;
 pub mod guard;
 pub mod hold;
 pub mod idempotency;
 pub mod integration;
 pub mod lease;
+pub mod membership;
+mod membership_apply;
 pub mod mirror;
 pub mod neighbourhood;
 pub mod organization;
 pub mod page;
 pub mod pause;
+pub mod person;
 pub mod plan;
 pub mod read;
 pub mod request;
 pub mod rules;
 pub mod run;
 pub mod schedule;
+pub mod team;
+mod team_apply;
+mod team_guard;
+pub mod team_key;
+pub mod team_neighbourhood;
 pub mod user;
+pub mod user_hold;
+pub mod via_group;
 
 pub use error::StoreError;
 pub use lease::Lease;

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_domain::{DirectoryPatch, DirectoryUser, ExternalId, IntegrationId, Presence};
+use lockstep_domain::{
+    DirectoryPatch, DirectoryUser, ExternalId, IntegrationId, Presence, TeamSource,
+};
 use lockstep_entity::{directory_user, read_seen};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -64,6 +66,7 @@ impl Store {
             .filter(|account| concerns_the_user(known.get(&account.external_id), account))
             .map(|account| account.external_id.0.clone())
             .collect();
+        let managers = touched_managers(known, &changed);
         let touched = touched_addresses(known, &changed);
         let touched: Vec<&str> = touched.iter().map(String::as_str).collect();
         dirty.extend(claimants(tx, lease.integration_id, &touched).await?);
@@ -101,7 +104,11 @@ impl Store {
                 .await
                 .map_err(StoreError::of("save accounts"))?;
         }
-        self.mark_dirty(tx, lease.integration_id, USER, dirty).await
+        // Users first, as everyone who marks several kinds does.
+        self.mark_dirty(tx, lease.integration_id, USER, dirty)
+            .await?;
+        self.mark_teams(tx, lease.integration_id, TeamSource::Manager, managers)
+            .await
     }
 
     /// Number of accounts that the directory lists.
@@ -192,6 +199,20 @@ fn concerns_the_user(known: Option<&DirectoryUser>, account: &DirectoryUser) -> 
     })
 }
 
+/// Managers whom someone came to or left: their teams have to be looked at.
+fn touched_managers(
+    known: &BTreeMap<ExternalId, DirectoryUser>,
+    changed: &BTreeMap<ExternalId, DirectoryUser>,
+) -> BTreeSet<ExternalId> {
+    let before = |id| known.get(id).and_then(|known| known.manager_id.clone());
+    changed
+        .iter()
+        .filter(|(id, account)| before(id) != account.manager_id)
+        .flat_map(|(id, account)| [before(id), account.manager_id.clone()])
+        .flatten()
+        .collect()
+}
+
 /// Addresses that someone took or gave up: whoever shares one has to be looked at too.
 fn touched_addresses(
     known: &BTreeMap<ExternalId, DirectoryUser>,
@@ -247,7 +268,7 @@ pub(crate) async fn claimants(
     Ok(found)
 }
 
-async fn mark_seen(
+pub(crate) async fn mark_seen(
     tx: &Tx,
     lease: &Lease,
     attempt: i32,

@@ -1,11 +1,12 @@
 //! Pages of lists: a stable order, a cursor of the order's own key, and the number of all.
 
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, PaginatorTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Value,
 };
 
-use lockstep_domain::{IntegrationId, TestId, UserId};
+use lockstep_domain::{IntegrationId, TeamId, TestId, UserId};
 
 use crate::{Store, StoreError};
 
@@ -31,10 +32,25 @@ macro_rules! id_keys {
     )+};
 }
 
-id_keys!(UserId, IntegrationId, TestId);
+id_keys!(UserId, TeamId, IntegrationId, TestId);
+
+/// The pattern of LIKE for texts that contain `text`; `\\` escapes what LIKE would read as a wildcard.
+pub(crate) fn contains(text: &str) -> String {
+    let plain = text
+        .replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_");
+    format!("%{plain}%")
+}
+
+/// Whether a column contains a text, without regard to case as far as the database knows it: SQLite folds ASCII alone.
+pub(crate) fn contains_in_any_case<C: ColumnTrait>(column: C, text: &str) -> Expr {
+    let pattern = LikeExpr::new(contains(&text.to_lowercase())).escape('\\');
+    Expr::expr(Func::lower(Expr::col(column))).like(pattern)
+}
 
 /// Which part of a list is asked for. `after` and `before` are keys of rows, exclusive.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PageRequest<K> {
     /// Only rows after this key.
     pub after: Option<K>,

@@ -1,7 +1,11 @@
 //! Plans: what was decided, stored as rows of the change log before anything is done.
 
-use lockstep_domain::{ChangeOutcome, ObjectKind, RunPhase, RunStage};
+use lockstep_domain::{
+    ChangeId, ChangeOutcome, ObjectKind, RunPhase, RunStage, RunWarning, TeamId, TeamKey,
+};
 use lockstep_entity::{run, run_change};
+use lockstep_sync::inbound::memberships::PlannedMembership;
+use lockstep_sync::inbound::teams::PlannedTeam;
 use lockstep_sync::inbound::users::PlannedChange;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -13,6 +17,7 @@ use crate::column::{rows_per_statement, signed, to_json};
 use crate::dirty::DirtyKey;
 use crate::lease::Step;
 use crate::run::Run;
+use crate::team_key::DirtyTeam;
 use crate::{Lease, Store, StoreError, Tx};
 
 /// A planned change and the mark of the dirty key it was decided on.
@@ -22,6 +27,32 @@ pub struct MarkedChange {
     pub change: PlannedChange,
     /// The mark.
     pub mark: Uuid,
+}
+
+/// A planned change of a team or of a membership.
+#[derive(Debug, Clone)]
+pub struct TeamRow {
+    /// Identifier of the entry.
+    pub id: ChangeId,
+    /// What the team is made from.
+    pub key: TeamKey,
+    /// The team; for one that the run creates, the id that it will have.
+    pub team_id: TeamId,
+    /// Name of the team.
+    pub name: String,
+    /// The change that must be made first.
+    pub depends_on: Option<ChangeId>,
+    /// What is to be done.
+    pub change: TeamChange,
+}
+
+/// What is to be done with a team.
+#[derive(Debug, Clone)]
+pub enum TeamChange {
+    /// Something with the team itself.
+    Team(PlannedTeam),
+    /// Something with one of its memberships.
+    Membership(PlannedMembership),
 }
 
 /// What was decided about one chunk of dirty keys.
@@ -49,13 +80,13 @@ impl Store {
         chunk: PlannedChunk,
     ) -> Result<Run, StoreError> {
         let tx = self.begin().await?;
-        let rows = signed(chunk.changes.len() as u64);
+        let count = signed(chunk.changes.len() as u64);
         let row = self
-            .advance(&tx, lease, step, rows, |update| {
+            .advance(&tx, lease, step, count, |update| {
                 update
                     .col_expr(
                         run::Column::ChangeCount,
-                        Expr::col(run::Column::ChangeCount).add(rows),
+                        Expr::col(run::Column::ChangeCount).add(count),
                     )
                     .col_expr(
                         run::Column::Unchanged,
@@ -67,44 +98,49 @@ impl Store {
                     )
             })
             .await?;
-        self.insert_changes(&tx, &row, chunk.changes).await?;
+        let rows = chunk
+            .changes
+            .into_iter()
+            .map(|change| self.user_row(&row, change))
+            .collect();
+        insert_rows(&tx, &row, rows).await?;
         self.clear_dirty(&tx, &row, &chunk.settled).await?;
         tx.commit().await.map_err(StoreError::of("save a plan"))?;
         Run::read(row)
     }
 
-    async fn insert_changes(
+    /// Stores what was decided about teams and memberships, and which keys are decided on with it.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn save_team_plan(
         &self,
-        tx: &Tx,
-        row: &run::Model,
-        changes: Vec<MarkedChange>,
-    ) -> Result<(), StoreError> {
+        lease: &Lease,
+        step: Step,
+        changes: Vec<TeamRow>,
+        decided: &[DirtyTeam],
+    ) -> Result<Run, StoreError> {
+        let tx = self.begin().await?;
         let count = signed(changes.len() as u64);
-        let rows: Vec<_> = (0_i64..)
-            .zip(changes)
-            .map(|(n, marked)| {
-                let place = Place {
-                    sequence: row.change_count - count + n + 1,
-                    event: row.sequence - count + n,
-                };
-                self.write_change(row, &place, marked)
+        let row = self
+            .advance(&tx, lease, step, count, |update| {
+                update.col_expr(
+                    run::Column::ChangeCount,
+                    Expr::col(run::Column::ChangeCount).add(count),
+                )
             })
+            .await?;
+        let rows = changes
+            .into_iter()
+            .map(|change| self.team_row(&row, change))
             .collect();
-        for chunk in rows.chunks(rows_per_statement(26)) {
-            run_change::Entity::insert_many(chunk.iter().cloned())
-                .exec_without_returning(tx)
-                .await
-                .map_err(StoreError::of("save planned changes"))?;
-        }
-        Ok(())
+        insert_rows(&tx, &row, rows).await?;
+        self.note_planned(&tx, lease, decided).await?;
+        tx.commit().await.map_err(StoreError::of("save a plan"))?;
+        Run::read(row)
     }
 
-    fn write_change(
-        &self,
-        run: &run::Model,
-        place: &Place,
-        marked: MarkedChange,
-    ) -> run_change::ActiveModel {
+    fn user_row(&self, run: &run::Model, marked: MarkedChange) -> run_change::ActiveModel {
         let MarkedChange { change, mark } = marked;
         let moves = change.address_move().is_some();
         // What was decided against is final at once, and told; the rest is told when it is done.
@@ -120,11 +156,6 @@ impl Store {
             .or_else(|| (!skipped).then(|| self.fresh_id()));
         let reason = change.skipped;
         run_change::ActiveModel {
-            id: Set(self.fresh_id()),
-            run_id: Set(run.id),
-            organization_id: Set(run.organization_id),
-            integration_id: Set(run.integration_id),
-            sequence: Set(place.sequence),
             object_kind: Set(ObjectKind::User.as_str().into()),
             action: Set(change.action.as_str().into()),
             outcome: Set(outcome.as_str().into()),
@@ -136,16 +167,96 @@ impl Store {
             matched_by: Set(change.matched_by.map(|matched| matched.as_str().into())),
             moves_address: Set(moves),
             waits_for: Set(change.waits_for.map(|id| id.0)),
-            component: Set(None),
-            component_order: Set(None),
             needs_confirmation: Set(change.needs_confirmation),
             source_hash: Set(change.source_hash.as_str().to_owned()),
             dirty_mark: Set(Some(mark)),
             reason_code: Set(reason.as_ref().map(|reason| reason.code.as_str().into())),
             reason_message: Set(reason.as_ref().map(|reason| reason.message.clone())),
             reason_field: Set(reason.and_then(|reason| reason.field)),
+            ..self.blank_row(run, self.fresh_id())
+        }
+    }
+
+    fn team_row(&self, run: &run::Model, row: TeamRow) -> run_change::ActiveModel {
+        let TeamRow {
+            id,
+            key,
+            team_id,
+            name,
+            depends_on,
+            change,
+        } = row;
+        let row = run_change::ActiveModel {
+            external_id: Set(key.external_id.0),
+            source: Set(Some(key.source.as_str().into())),
+            platform_id: Set(Some(team_id.0)),
+            display_name: Set(name),
+            depends_on: Set(depends_on.map(|id| id.0)),
+            ..self.blank_row(run, id.0)
+        };
+        match change {
+            TeamChange::Team(change) => run_change::ActiveModel {
+                object_kind: Set(ObjectKind::Team.as_str().into()),
+                action: Set(change.action.as_str().into()),
+                before: Set(change.before.as_ref().map(to_json)),
+                after: Set(Some(to_json(&change.after))),
+                ..row
+            },
+            TeamChange::Membership(change) => {
+                let (moved_from_id, moved_from_name) =
+                    change.moved_from.map(|team| (team.id.0, team.name)).unzip();
+                run_change::ActiveModel {
+                    object_kind: Set(ObjectKind::Membership.as_str().into()),
+                    action: Set(change.action.as_str().into()),
+                    before: Set(change.before.as_ref().map(to_json)),
+                    after: Set(change.after.as_ref().map(to_json)),
+                    member_id: Set(Some(change.person.user_id.0)),
+                    member_external_id: Set(Some(change.person.external_id.0)),
+                    member_name: Set(Some(change.person.name)),
+                    moved_from_id: Set(moved_from_id),
+                    moved_from_name: Set(moved_from_name),
+                    ..row
+                }
+            }
+        }
+    }
+
+    /// A planned row of a run about nothing yet.
+    fn blank_row(&self, run: &run::Model, id: Uuid) -> run_change::ActiveModel {
+        run_change::ActiveModel {
+            id: Set(id),
+            run_id: Set(run.id),
+            organization_id: Set(run.organization_id),
+            integration_id: Set(run.integration_id),
+            sequence: Set(0),
+            object_kind: Set(String::new()),
+            action: Set(String::new()),
+            outcome: Set(ChangeOutcome::Planned.as_str().into()),
+            external_id: Set(String::new()),
+            platform_id: Set(None),
+            display_name: Set(String::new()),
+            before: Set(None),
+            after: Set(None),
+            matched_by: Set(None),
+            moves_address: Set(false),
+            waits_for: Set(None),
+            component: Set(None),
+            component_order: Set(None),
+            needs_confirmation: Set(false),
+            source_hash: Set(String::new()),
+            dirty_mark: Set(None),
+            reason_code: Set(None),
+            reason_message: Set(None),
+            reason_field: Set(None),
             hold_category: Set(None),
-            event_sequence: Set(skipped.then_some(place.event)),
+            source: Set(None),
+            member_id: Set(None),
+            member_external_id: Set(None),
+            member_name: Set(None),
+            moved_from_id: Set(None),
+            moved_from_name: Set(None),
+            depends_on: Set(None),
+            event_sequence: Set(None),
             occurred_at: Set(self.now()),
         }
     }
@@ -158,17 +269,18 @@ impl Store {
         &self,
         tx: &Tx,
         lease: &Lease,
-        events: i64,
         hold: Option<(Uuid, String)>,
         plan_hash: Option<String>,
+        notes: &[RunWarning],
     ) -> Result<run::Model, StoreError> {
         let step = Step {
             phase: RunPhase::Planning,
             processed: 1,
             total: Some(1),
         };
-        self.advance(tx, lease, step, events, |update| {
+        self.advance(tx, lease, step, 0, |update| {
             update
+                .col_expr(run::Column::Warnings, to_json(&notes).into())
                 .col_expr(run::Column::Stage, RunStage::Apply.as_str().into())
                 .col_expr(run::Column::HoldId, hold.map(|(id, _)| id).into())
                 .col_expr(run::Column::PlanHash, plan_hash.into())
@@ -183,8 +295,24 @@ pub(crate) fn planned(lease: &Lease) -> sea_orm::Select<run_change::Entity> {
         .filter(run_change::Column::Outcome.eq(ChangeOutcome::Planned.as_str()))
 }
 
-/// Where an entry stands in the change log, and the number of the event that tells of it.
-struct Place {
-    sequence: i64,
-    event: i64,
+/// Inserts rows at the end of the change log, whose length `run` already says. What is left out is told at once.
+async fn insert_rows(
+    tx: &Tx,
+    run: &run::Model,
+    mut rows: Vec<run_change::ActiveModel>,
+) -> Result<(), StoreError> {
+    let count = signed(rows.len() as u64);
+    for (n, row) in (0_i64..).zip(&mut rows) {
+        row.sequence = Set(run.change_count - count + n + 1);
+        if row.outcome.as_ref() == ChangeOutcome::Skipped.as_str() {
+            row.event_sequence = Set(Some(run.sequence - count + n));
+        }
+    }
+    for chunk in rows.chunks(rows_per_statement(34)) {
+        run_change::Entity::insert_many(chunk.iter().cloned())
+            .exec_without_returning(tx)
+            .await
+            .map_err(StoreError::of("save planned changes"))?;
+    }
+    Ok(())
 }

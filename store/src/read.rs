@@ -22,15 +22,24 @@ use crate::{Lease, Store, StoreError, Tx};
 /// Rows that are looked at together.
 const WALK: u64 = 1_000;
 
+/// Where the next read of changes of one kind of object goes on.
+#[derive(Debug, Clone)]
+pub struct NextRead {
+    /// The delta link.
+    pub delta_link: String,
+    /// Fingerprint of the attributes that the link tracks.
+    pub select: String,
+}
+
 /// How a read ended.
 #[derive(Debug, Clone)]
 pub struct ReadEnd {
     /// How the directory was read in the end: a delta that was refused becomes a complete read.
     pub mode: ReadMode,
-    /// Where the next read of changes goes on.
-    pub delta_link: Option<String>,
-    /// Fingerprint of the attributes that the link tracks.
-    pub select: String,
+    /// Where the next read of users goes on.
+    pub users: NextRead,
+    /// Where the next read of groups goes on, none when groups are not read: then the next one reads all of them.
+    pub groups: Option<NextRead>,
     /// Changes that a complete read found and the reads before had missed.
     pub missed_by_delta: Option<u64>,
 }
@@ -241,12 +250,22 @@ impl Store {
                     .col_expr(run::Column::Unchanged, signed(unchanged).into())
             })
             .await?;
+        let (groups_link, groups_select) = end
+            .groups
+            .clone()
+            .map(|next| (next.delta_link, next.select))
+            .unzip();
         let mut update = integration::Entity::update_many()
             .col_expr(
                 integration::Column::UsersDeltaLink,
-                end.delta_link.clone().into(),
+                Some(end.users.delta_link.clone()).into(),
             )
-            .col_expr(integration::Column::UsersSelect, end.select.clone().into());
+            .col_expr(
+                integration::Column::UsersSelect,
+                Some(end.users.select.clone()).into(),
+            )
+            .col_expr(integration::Column::GroupsDeltaLink, groups_link.into())
+            .col_expr(integration::Column::GroupsSelect, groups_select.into());
         if end.mode == ReadMode::Full {
             update = update.col_expr(integration::Column::LastFullReadAt, self.now().into());
         }
@@ -293,7 +312,7 @@ fn same_account<E: IntoIden, C: IntoIden>(table: E, column: C) -> Expr {
     Expr::col((table, column)).equals((directory_user::Entity, directory_user::Column::ExternalId))
 }
 
-async fn forget_seen(tx: &Tx, lease: &Lease) -> Result<(), StoreError> {
+pub(crate) async fn forget_seen(tx: &Tx, lease: &Lease) -> Result<(), StoreError> {
     read_seen::Entity::delete_many()
         .filter(read_seen::Column::RunId.eq(lease.run_id.0))
         .exec(tx)

@@ -7,10 +7,12 @@ use lockstep_domain::{
     RunSummary, RunTriggerKind, RunWarning,
 };
 use lockstep_entity::{run, run_change};
+use sea_orm::sea_query::{Alias, CaseStatement, Expr, Func, Query, SelectStatement, UnionType};
 use sea_orm::{
-    ColumnTrait as _, Condition, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait as _, ExprTrait, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
+use uuid::Uuid;
 
 use crate::column::{count, from_json, from_optional_json, parse, parse_optional};
 use crate::page::{Page, PageRequest};
@@ -323,12 +325,15 @@ impl Store {
             let kind: ObjectKind = parse("run_change.object_kind", &kind)?;
             let action: ChangeAction = parse("run_change.action", &action)?;
             let outcome: ChangeOutcome = parse("run_change.outcome", &outcome)?;
-            // A row that a stopped run never reached was not done.
-            if outcome != ChangeOutcome::Planned || row.kind == RunKind::Preview.as_str() {
+            // A row that a stopped run never reached was not done; what was done with teams is counted by team.
+            let is_reached =
+                outcome != ChangeOutcome::Planned || row.kind == RunKind::Preview.as_str();
+            if is_reached && !(kind == ObjectKind::Team && is_done(outcome)) {
                 summary.add(kind, action, outcome, count(n));
             }
         }
         summary.users.unchanged = count(row.unchanged);
+        self.count_teams(tx, row, &mut summary).await?;
         summary.conflicts = run_change::Entity::of_run(row.id)
             .filter(run_change::Column::ReasonCode.eq(ChangeReasonCode::Conflict.as_str()))
             .count(tx)
@@ -336,6 +341,102 @@ impl Store {
             .map_err(StoreError::of(operation))?;
         Ok(summary)
     }
+
+    /// Counts each team once, by the strongest of created, archived, brought back and updated; a changed membership updates
+    /// its team, and a move both of its teams (2.7 of the requirements).
+    async fn count_teams(
+        &self,
+        tx: &Tx,
+        row: &run::Model,
+        summary: &mut RunSummary,
+    ) -> Result<(), StoreError> {
+        let done = if row.kind == RunKind::Preview.as_str() {
+            ChangeOutcome::Planned
+        } else {
+            ChangeOutcome::Applied
+        };
+        let teams = strongest_by_team(row.id, done);
+        let counted = Query::select()
+            .column(Alias::new(STRENGTH))
+            .expr_as(
+                Func::count(Expr::col(run_change::Column::PlatformId)),
+                Alias::new("n"),
+            )
+            .from_subquery(teams, Alias::new("teams"))
+            .group_by_col(Alias::new(STRENGTH))
+            .to_owned();
+        let operation = "count the teams of a run";
+        let rows = tx
+            .query_all(&counted)
+            .await
+            .map_err(StoreError::of(operation))?;
+        for row in rows {
+            let strength: i32 = row
+                .try_get("", STRENGTH)
+                .map_err(StoreError::of(operation))?;
+            let n: i64 = row.try_get("", "n").map_err(StoreError::of(operation))?;
+            let action = STRENGTHS.iter().find(|(_, s)| *s == strength);
+            let action = action.map_or(ChangeAction::Update, |(action, _)| *action);
+            summary.teams.add(action, done, count(n));
+        }
+        // Only a complete read says how many are right; what a delta names was changed, or marked for another reason.
+        if row.read_mode.as_deref() == Some(ReadMode::Full.as_str())
+            && done == ChangeOutcome::Applied
+        {
+            let changed = summary.teams.created + summary.teams.reactivated + summary.teams.updated;
+            let in_use = self.count_synced_teams(tx, row.integration_id).await?;
+            summary.teams.unchanged = in_use.saturating_sub(changed);
+        }
+        Ok(())
+    }
+}
+
+/// Name of what teams are counted by.
+const STRENGTH: &str = "strength";
+
+/// How strong an action on a team is; what is not named here updates it.
+const STRENGTHS: [(ChangeAction, i32); 3] = [
+    (ChangeAction::Create, 4),
+    (ChangeAction::Archive, 3),
+    (ChangeAction::Unarchive, 2),
+];
+
+const fn is_done(outcome: ChangeOutcome) -> bool {
+    matches!(outcome, ChangeOutcome::Applied | ChangeOutcome::Planned)
+}
+
+/// The strongest thing that a run did with each team.
+fn strongest_by_team(run: Uuid, done: ChangeOutcome) -> SelectStatement {
+    use run_change::Column;
+    let rows = |team: Column| {
+        Query::select()
+            .expr_as(Expr::col(team), Alias::new("platform_id"))
+            .column(Column::Action)
+            .column(Column::ObjectKind)
+            .from(run_change::Entity)
+            .and_where(Column::RunId.eq(run))
+            .and_where(Column::Outcome.eq(done.as_str()))
+            .and_where(Column::ObjectKind.ne(ObjectKind::User.as_str()))
+            .and_where(team.is_not_null())
+            .to_owned()
+    };
+    let both = rows(Column::PlatformId)
+        .union(UnionType::All, rows(Column::MovedFromId))
+        .to_owned();
+    let strength = STRENGTHS
+        .iter()
+        .fold(CaseStatement::new(), |cases, (action, strength)| {
+            let is_team = ExprTrait::eq(Expr::col(Column::ObjectKind), ObjectKind::Team.as_str());
+            let is_it = ExprTrait::eq(Expr::col(Column::Action), action.as_str());
+            cases.case(is_team.and(is_it), *strength)
+        })
+        .finally(1);
+    Query::select()
+        .column(Column::PlatformId)
+        .expr_as(Func::max(strength), Alias::new(STRENGTH))
+        .from_subquery(both, Alias::new("done"))
+        .group_by_col(Column::PlatformId)
+        .to_owned()
 }
 
 fn condition(filter: &RunFilter) -> Condition {

@@ -2,16 +2,17 @@
 
 use lockstep_domain::{
     Actor, Address, AddressKey, ExternalId, IntegrationId, OrganizationId, PlatformUser,
-    RecordOrigin, Role, RunId, UserId, UserLink, UserStatus,
+    RecordOrigin, Role, RunId, TeamId, UserId, UserLink, UserStatus,
 };
-use lockstep_entity::{platform_user, user_link};
+use lockstep_entity::{membership, platform_user, user_link};
+use sea_orm::sea_query::LikeExpr;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
     PaginatorTrait as _, QueryFilter as _, QuerySelect as _,
 };
 
 use crate::column::{from_optional_json, parse, parse_optional, rows_per_statement};
-use crate::page::{Page, PageRequest};
+use crate::page::{Page, PageRequest, contains, contains_in_any_case};
 use crate::{Store, StoreError, Tx};
 
 /// Restricts a list of users.
@@ -23,6 +24,8 @@ pub struct UserFilter {
     pub roles: Option<Vec<Role>>,
     /// Only users managed there.
     pub origins: Option<Vec<RecordOrigin>>,
+    /// Only users of this team.
+    pub team: Option<TeamId>,
     /// Only users whose name or address contains this text.
     pub search: Option<String>,
 }
@@ -260,6 +263,14 @@ fn linked_users(integration: uuid::Uuid) -> sea_orm::sea_query::SelectStatement 
         .to_owned()
 }
 
+fn members_of(team: TeamId) -> sea_orm::sea_query::SelectStatement {
+    sea_orm::sea_query::Query::select()
+        .column(membership::Column::UserId)
+        .from(membership::Entity)
+        .and_where(membership::Column::TeamId.eq(team.0))
+        .to_owned()
+}
+
 fn condition(filter: &UserFilter) -> Condition {
     use platform_user::Column;
     let search = filter
@@ -268,25 +279,11 @@ fn condition(filter: &UserFilter) -> Condition {
         .map(str::trim)
         .filter(|text| !text.is_empty())
         .map(|text| {
-            let pattern = format!(
-                "%{}%",
-                text.replace('\\', "\\\\")
-                    .replace('%', "\\%")
-                    .replace('_', "\\_")
-            );
-            let like = || sea_orm::sea_query::LikeExpr::new(pattern.clone()).escape('\\');
-            let key = AddressKey::of(text);
-            let address = format!(
-                "%{}%",
-                key.as_str()
-                    .replace('\\', "\\\\")
-                    .replace('%', "\\%")
-                    .replace('_', "\\_")
-            );
+            let address = contains(AddressKey::of(text).as_str());
             Condition::any()
-                .add(Column::GivenName.like(like()))
-                .add(Column::FamilyName.like(like()))
-                .add(Column::EmailKey.like(sea_orm::sea_query::LikeExpr::new(address).escape('\\')))
+                .add(contains_in_any_case(Column::GivenName, text))
+                .add(contains_in_any_case(Column::FamilyName, text))
+                .add(Column::EmailKey.like(LikeExpr::new(address).escape('\\')))
         });
     let mut all = Condition::all()
         .add_option(
@@ -307,6 +304,9 @@ fn condition(filter: &UserFilter) -> Condition {
                 .as_ref()
                 .map(|o| Column::Origin.is_in(o.iter().map(|o| o.as_str()))),
         );
+    if let Some(team) = filter.team {
+        all = all.add(Column::Id.in_subquery(members_of(team)));
+    }
     if let Some(search) = search {
         all = all.add(search);
     }

@@ -1,6 +1,6 @@
 //! The guard between plan and apply: what is too much to do without asking (D-48), and who must stay (D-19).
 
-use lockstep_domain::{ChangeId, ChangeLimit, HoldCategory, InboundLimits, UserId};
+use lockstep_domain::{ChangeId, ChangeLimit, HoldCategory, InboundLimits, TeamId, UserId};
 
 /// What the guard counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -85,6 +85,47 @@ fn email_changes(tally: &Tally, limits: &InboundLimits) -> Option<Excess> {
         })
 }
 
+/// What one team would lose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// The team.
+    pub team: TeamId,
+    /// Synchronized members that would go.
+    pub lost: u64,
+    /// Synchronized members that it has.
+    pub had: u64,
+}
+
+/// Says whether the archivals of a plan must wait. Those of a rule that an owner switched off are not counted: the owner
+/// said what becomes of them (D-45).
+#[must_use]
+pub fn archivals(count: u64, active_teams: u64, limits: &InboundLimits) -> Option<Excess> {
+    let limit = limits.team_archivals;
+    limit.is_exceeded_by(count, active_teams).then(|| Excess {
+        category: HoldCategory::TeamArchivals,
+        count,
+        out_of: active_teams,
+        limit: in_words(limit),
+    })
+}
+
+/// Returns the teams that would lose too many members at once, and their sum as what is held.
+#[must_use]
+pub fn member_removals(losses: &[Loss], limits: &InboundLimits) -> (Vec<TeamId>, Option<Excess>) {
+    let limit = limits.member_removals_per_team;
+    let over: Vec<&Loss> = losses
+        .iter()
+        .filter(|loss| limit.is_exceeded_by(loss.lost, loss.had))
+        .collect();
+    let excess = (!over.is_empty()).then(|| Excess {
+        category: HoldCategory::MemberRemovals,
+        count: over.iter().map(|loss| loss.lost).sum(),
+        out_of: over.iter().map(|loss| loss.had).sum(),
+        limit: format!("{} of each team", in_words(limit)),
+    });
+    (over.iter().map(|loss| loss.team).collect(), excess)
+}
+
 /// Says a limit in words fit to be shown to a person.
 #[must_use]
 pub fn in_words(limit: ChangeLimit) -> String {
@@ -167,6 +208,8 @@ mod tests {
         };
         let limits = InboundLimits {
             user_deactivations: generous,
+            team_archivals: generous,
+            member_removals_per_team: generous,
             email_changes: generous,
         };
         let categories = |tally| {
@@ -218,6 +261,36 @@ mod tests {
                 ..CALM
             }),
             [HoldCategory::EmailChanges]
+        );
+    }
+
+    #[test]
+    fn d48_archiving_more_than_three_teams_and_a_fifth_is_held() {
+        let held = |count, teams| archivals(count, teams, &InboundLimits::default()).is_some();
+        assert!(!held(3, 3) && !held(4, 20) && held(5, 20) && held(4, 19));
+    }
+
+    #[test]
+    fn d48_a_team_that_loses_more_than_half_and_at_least_ten_is_held() {
+        let team = |n| TeamId(Uuid::from_u128(n));
+        let loss = |n, lost, had| Loss {
+            team: team(n),
+            lost,
+            had,
+        };
+        let losses = [
+            loss(1, 9, 9),
+            loss(2, 10, 20),
+            loss(3, 11, 20),
+            loss(4, 30, 40),
+        ];
+        let (teams, excess) = member_removals(&losses, &InboundLimits::default());
+        assert_eq!(teams, [team(3), team(4)]);
+        let excess = excess.unwrap();
+        assert_eq!((excess.count, excess.out_of), (41, 60));
+        assert_eq!(
+            member_removals(&losses[..2], &InboundLimits::default()),
+            (vec![], None)
         );
     }
 

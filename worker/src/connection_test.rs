@@ -1,36 +1,34 @@
 //! The connection test: checks with their own results, and nothing is changed (D-67).
 
+mod checks;
+mod reading;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use lockstep_domain::{
     Check, CheckKind, CheckStatus, DirectoryUser, ExternalId, InboundRules, TestId,
 };
-use lockstep_graph::{GraphClient, GraphError, Priority, SignInProblem, UserSelect};
+use lockstep_graph::{GraphClient, Priority};
 use lockstep_queue::Signal;
 use lockstep_store::StoreError;
 use lockstep_store::connection_test::{ConnectionTest, TestResult};
-use lockstep_store::credential::SecretInfo;
 use lockstep_store::organization::INBOUND_SYNC;
 use lockstep_sync::inbound::desired::{Desired, scope};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use self::checks::{expiry, out_of_time, root, sign_in_checks, signed_in};
 use crate::Worker;
 use crate::connection::Provider;
-use crate::failure::{Failure, provider};
-use crate::inbound::patch;
-use crate::permission::{permission_check, permissions};
+use crate::inbound::groups_select;
+use crate::permission::{permission_checks, permissions};
 use crate::worker::span;
 
 /// How much longer than the test itself its lease lasts, so that the two never overlap.
 const LEASE_MARGIN: Duration = Duration::from_secs(15);
-/// Users shown as a sample.
-const SAMPLE: u16 = 5;
 /// Accounts of the mirror that are judged at a time.
 const CHUNK: u64 = 1_000;
-/// Days before the expiry from which a test warns.
-const EXPIRES_SOON_DAYS: i64 = 60;
 
 /// Makes a test, if nobody else does.
 pub async fn work(worker: &Worker, id: TestId) {
@@ -76,11 +74,6 @@ async fn make(worker: &Worker, test: &ConnectionTest) -> Result<(), StoreError> 
         })
         .await;
     Ok(())
-}
-
-fn out_of_time(limit: Duration) -> Check {
-    Check::new(CheckKind::Tenant, CheckStatus::Failed, format!("Microsoft did not answer within {} seconds.", limit.as_secs()))
-        .remedy("Check that the server can reach login.microsoftonline.com and graph.microsoft.com, then test again.")
 }
 
 struct Testing<'a> {
@@ -203,10 +196,14 @@ impl Testing<'_> {
             }
         };
         result.checks.extend(self.timed(signed_in(), started));
-        result.permissions = permissions(granted.as_deref());
-        result.checks.extend(permission_check(&result.permissions));
+        result.permissions = permissions(granted.as_deref(), &self.test.rules);
+        result.checks.extend(permission_checks(&result.permissions));
         self.tenant(client).await?;
         self.read_users(client, result).await;
+        if self.test.rules.group_teams.enabled {
+            let select = groups_select(&self.test.rules);
+            self.read_groups(client, select, result).await;
+        }
         Ok(())
     }
 
@@ -222,47 +219,6 @@ impl Testing<'_> {
                 .await?;
         }
         Ok(())
-    }
-
-    async fn read_users(&self, client: &GraphClient, result: &mut TestResult) {
-        let started = self.worker.store.now();
-        let users = match client
-            .sample_users(SAMPLE, UserSelect { manager: true })
-            .await
-        {
-            Ok(users) => users,
-            Err(error) => {
-                return result
-                    .checks
-                    .extend(self.timed(vec![refused(CheckKind::ReadUsers, &error)], started));
-            }
-        };
-        let message = format!("{} users were read as a sample.", users.len());
-        result.checks.extend(self.timed(
-            vec![Check::new(
-                CheckKind::ReadUsers,
-                CheckStatus::Passed,
-                message,
-            )],
-            started,
-        ));
-        result.sample_users = users
-            .into_iter()
-            .filter_map(|user| patch(user).over(None))
-            .collect();
-        let started = self.worker.store.now();
-        let check = match client
-            .users_delta_latest(UserSelect { manager: true })
-            .await
-        {
-            Ok(_) => Check::new(
-                CheckKind::ReadManagers,
-                CheckStatus::Passed,
-                "Managers and changes can be read.",
-            ),
-            Err(error) => refused(CheckKind::ReadManagers, &error),
-        };
-        result.checks.extend(self.timed(vec![check], started));
     }
 
     fn timed(&self, checks: Vec<Check>, started: DateTime<Utc>) -> Vec<Check> {
@@ -339,86 +295,4 @@ fn patient(provider: &Provider, limit: Duration) -> Provider {
     provider.options.retry_budget = provider.options.retry_budget.min(limit / 6);
     provider.options.max_throttle_wait = provider.options.max_throttle_wait.min(limit / 6);
     provider
-}
-
-fn expiry(info: &SecretInfo, now: DateTime<Utc>) -> Option<Check> {
-    let expires_at = info.expires_at?;
-    let day = expires_at.format("%-d %B %Y");
-    let renew = "Create a new client secret under Certificates & secrets and enter its Value.";
-    Some(if expires_at <= now {
-        // Microsoft has the last word: the date was typed in by a person.
-        Check::new(
-            CheckKind::CredentialExpiry,
-            CheckStatus::Warning,
-            format!("By the date entered, the secret expired on {day}."),
-        )
-        .remedy(renew)
-    } else if expires_at - now <= chrono::Duration::days(EXPIRES_SOON_DAYS) {
-        Check::new(
-            CheckKind::CredentialExpiry,
-            CheckStatus::Warning,
-            format!("The secret expires on {day}."),
-        )
-        .remedy(renew)
-    } else {
-        Check::new(
-            CheckKind::CredentialExpiry,
-            CheckStatus::Passed,
-            format!("The secret is valid until {day}."),
-        )
-    })
-}
-
-fn signed_in() -> Vec<Check> {
-    vec![
-        Check::new(
-            CheckKind::Tenant,
-            CheckStatus::Passed,
-            "The tenant was found.",
-        ),
-        Check::new(
-            CheckKind::ClientAuthentication,
-            CheckStatus::Passed,
-            "Client ID and secret were accepted.",
-        ),
-    ]
-}
-
-/// Says whether the tenant or the client is at fault.
-fn sign_in_checks(error: &GraphError) -> Vec<Check> {
-    let tenant_is_fine = error.sign_in().is_some_and(|sign_in| {
-        !matches!(
-            sign_in.problem,
-            SignInProblem::TenantNotFound | SignInProblem::Transient
-        )
-    });
-    if tenant_is_fine {
-        let found = Check::new(
-            CheckKind::Tenant,
-            CheckStatus::Passed,
-            "The tenant was found.",
-        );
-        return vec![found, refused(CheckKind::ClientAuthentication, error)];
-    }
-    vec![refused(CheckKind::Tenant, error)]
-}
-
-fn refused(kind: CheckKind, error: &GraphError) -> Check {
-    let failure = Failure::from(error);
-    let (provider_error_code, provider_request_id) = provider(error);
-    Check {
-        remediation: failure
-            .remediation
-            .or_else(|| Some("Try again in a few minutes.".to_owned())),
-        provider_error_code,
-        provider_request_id,
-        ..Check::new(kind, CheckStatus::Failed, failure.message)
-    }
-}
-
-fn root(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .last()
-        .map(ToString::to_string)
-        .unwrap_or_default()
 }

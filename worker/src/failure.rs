@@ -193,9 +193,11 @@ fn graph_words(error: &GraphError) -> Words {
         ErrorClass::Permission => (
             RunErrorCode::PermissionMissing,
             "Microsoft Graph does not permit reading the directory: a permission or admin consent is missing.",
-            Some(
-                "Add the application permission User.Read.All in the app registration and choose Grant admin consent.",
-            ),
+            Some(if error.is_about_groups() {
+                "Add the application permissions Group.Read.All and GroupMember.Read.All in the app registration and choose Grant admin consent."
+            } else {
+                "Add the application permission User.Read.All in the app registration and choose Grant admin consent."
+            }),
         ),
         ErrorClass::AuthRejected => (
             RunErrorCode::TokenRejected,

@@ -1,7 +1,7 @@
 //! What every mutation begins and ends with: who asks, the transaction, the idempotency key.
 
 use async_graphql::{Context, ID, InputType};
-use lockstep_domain::{Actor, ContentHash, IntegrationId, OrganizationId};
+use lockstep_domain::{Actor, ContentHash, IntegrationId, OrganizationId, Team, TeamId};
 use lockstep_store::idempotency::{KeyOwner, Seen};
 use lockstep_store::integration::{Integration, IntegrationRow};
 use lockstep_store::organization::INBOUND_SYNC;
@@ -21,7 +21,7 @@ use crate::session::{Owner, Session};
 /// Greatest length of an idempotency key in bytes.
 const MAX_KEY: usize = 255;
 
-/// An owner whose organization has the add-on, at the start of a mutation.
+/// An owner at the start of a mutation.
 pub(super) struct Desk<'a> {
     pub(super) app: &'a crate::Context,
     pub(super) owner: Owner<'a>,
@@ -29,29 +29,31 @@ pub(super) struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    /// Authorizes: owners alone (E-031), and only with the add-on (E-006).
+    /// Authorizes for integrations: owners alone (E-031), and only with the add-on (E-006).
     pub(super) async fn open<C: IntegrationCode>(ctx: &Context<'a>) -> Result<Self, Stop<C>> {
-        let session = Session::of(ctx)?;
-        let owner = session.owner().ok_or_else(|| {
-            refuse(
-                C::FORBIDDEN,
-                "Integrations are for owners of the organization.",
-            )
-        })?;
-        let app = app(ctx);
-        if !app
-            .store
-            .is_entitled(owner.organization.id, INBOUND_SYNC)
-            .await?
-        {
+        let desk = Self::of_owner(ctx, "Integrations are for owners of the organization.")?;
+        let store = &desk.app.store;
+        if !store.is_entitled(desk.organization(), INBOUND_SYNC).await? {
             return Err(refuse(
                 C::ENTITLEMENT_MISSING,
                 "The add-on is not switched on. Ask your account manager.",
             )
             .into());
         }
+        Ok(desk)
+    }
+
+    /// Authorizes for what every organization has: owners alone, with or without the add-on.
+    pub(super) fn of_owner<C: CommonCode>(
+        ctx: &Context<'a>,
+        refusal: &str,
+    ) -> Result<Self, Stop<C>> {
+        let session = Session::of(ctx)?;
+        let owner = session
+            .owner()
+            .ok_or_else(|| refuse(C::FORBIDDEN, refusal))?;
         Ok(Self {
-            app,
+            app: app(ctx),
             owner,
             subject: &session.subject,
         })
@@ -174,6 +176,23 @@ impl Work<'_> {
         found.ok_or_else(|| {
             refuse(C::NOT_FOUND, "There is no such integration.")
                 .at("integrationId")
+                .into()
+        })
+    }
+
+    /// Returns a team of the organization and keeps others from changing it meanwhile.
+    pub(super) async fn team<C: CommonCode>(
+        &self,
+        organization: OrganizationId,
+        id: &ID,
+    ) -> Result<Team, Stop<C>> {
+        let found = match TeamId::local(id) {
+            Some(id) => self.store.lock_team(&self.tx, organization, id).await?,
+            None => None,
+        };
+        found.ok_or_else(|| {
+            refuse(C::NOT_FOUND, "There is no such team.")
+                .at("teamId")
                 .into()
         })
     }

@@ -8,6 +8,7 @@ use lockstep_store::integration::NewIntegration;
 use super::credential::{EntraCredentialInput, save};
 use super::desk::{Begun, Desk, Request, check_revision, shown};
 use super::rules::SyncRulesInput;
+use super::text::TextRule;
 use super::user_error::{
     IntegrationUserError, IntegrationUserErrorCode as Code, Refusal, Stop, refuse, settle,
 };
@@ -18,8 +19,10 @@ use crate::object::integration::Integration;
 use crate::scalar::LanguageTag;
 use crate::signal;
 
-/// Greatest length of a name in characters.
-const MAX_NAME: usize = 100;
+const NAME: TextRule = TextRule {
+    what: "A name",
+    max: 100,
+};
 
 /// Mutations of the integration itself.
 #[derive(Default)]
@@ -142,21 +145,7 @@ async fn update(ctx: &Context<'_>, input: &UpdateIntegrationInput) -> Result<(),
 }
 
 fn checked_name(name: &str) -> Result<String, Refusal<Code>> {
-    let name = name.trim();
-    if name.is_empty() {
-        return Err(refuse(Code::Required, "Enter a name.").at("name"));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(refuse(Code::Invalid, "A name has no control characters.").at("name"));
-    }
-    if name.chars().count() > MAX_NAME {
-        return Err(refuse(
-            Code::TooLong,
-            format!("A name has at most {MAX_NAME} characters."),
-        )
-        .at("name"));
-    }
-    Ok(name.to_owned())
+    NAME.check(name).map_err(|refusal| refusal.at("name"))
 }
 
 fn checked_language(desk: &Desk<'_>, tag: &LanguageTag) -> Result<String, Refusal<Code>> {

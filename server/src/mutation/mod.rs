@@ -5,9 +5,14 @@ mod credential;
 mod desk;
 mod entitlement;
 mod integration;
+mod member;
+mod optional;
 mod rules;
 mod run;
+mod team;
+mod team_rules;
 mod test;
+mod text;
 mod user_error;
 
 use async_graphql::MergedObject;
@@ -28,4 +33,6 @@ pub struct Mutation(
     activation::ActivationMutations,
     run::RunMutations,
     entitlement::EntitlementMutations,
+    team::TeamMutations,
+    member::MemberMutations,
 );

@@ -4,6 +4,7 @@ use async_graphql::{Context, ID, InputObject, Object, OneofObject, SimpleObject}
 use lockstep_domain::{ChangeLimit, InboundLimits, InboundRules};
 
 use super::desk::{Begun, Desk, Request, check_revision, shown};
+use super::team_rules::{GroupTeamRulesInput, ManagerTeamRulesInput};
 use super::user_error::{
     IntegrationUserError, IntegrationUserErrorCode as Code, Refusal, Stop, refuse, settle,
 };
@@ -94,6 +95,10 @@ pub(crate) struct InboundSyncRulesInput {
     derive_names_from_display_name: Option<bool>,
     /// Whether the job title is synchronized (default false).
     sync_job_title: Option<bool>,
+    /// Teams for groups (default none).
+    group_teams: Option<GroupTeamRulesInput>,
+    /// Teams for managers (default none).
+    manager_teams: Option<ManagerTeamRulesInput>,
     /// Greatest number of days between two complete reads, 1 to 30 (default 7).
     full_read_every_days: Option<i32>,
     /// Limits per run.
@@ -105,6 +110,10 @@ pub(crate) struct InboundSyncRulesInput {
 pub(crate) struct InboundLimitsInput {
     /// Deactivations of users (default 5, 10 percent, at most 500).
     user_deactivations: Option<ChangeLimitInput>,
+    /// Archivals of teams (default 3, 20 percent).
+    team_archivals: Option<ChangeLimitInput>,
+    /// Members that one team loses (default 9, 50 percent).
+    member_removals_per_team: Option<ChangeLimitInput>,
     /// Changes of e-mail addresses (default 10, 5 percent).
     email_changes: Option<ChangeLimitInput>,
 }
@@ -128,6 +137,8 @@ impl InboundSyncRulesInput {
             match_by_user_principal_name,
             derive_names_from_display_name,
             sync_job_title,
+            group_teams,
+            manager_teams,
             full_read_every_days,
             limits,
         } = self;
@@ -139,6 +150,14 @@ impl InboundSyncRulesInput {
             derive_names_from_display_name: derive_names_from_display_name
                 .unwrap_or(present.derive_names_from_display_name),
             sync_job_title: sync_job_title.unwrap_or(present.sync_job_title),
+            group_teams: match group_teams {
+                Some(rules) => rules.over(&present.group_teams)?,
+                None => present.group_teams.clone(),
+            },
+            manager_teams: match manager_teams {
+                Some(rules) => rules.over(&present.manager_teams),
+                None => present.manager_teams.clone(),
+            },
             full_read_every_days: full_read_every_days
                 .map(checked_days)
                 .transpose()?
@@ -153,24 +172,32 @@ impl InboundSyncRulesInput {
 
 impl InboundLimitsInput {
     fn over(&self, present: &InboundLimits) -> Result<InboundLimits, Refusal<Code>> {
-        let limit = |given: &Option<ChangeLimitInput>, present, path| match given {
+        let Self {
+            user_deactivations,
+            team_archivals,
+            member_removals_per_team,
+            email_changes,
+        } = self;
+        let limit = |given: &Option<ChangeLimitInput>, present, name: &str| match given {
             Some(given) => given.check().ok_or_else(|| {
                 let message = "A limit has numbers of 0 or more, and a share of 0 to 100 percent.";
-                refuse(Code::Invalid, message).at(path)
+                refuse(Code::Invalid, message).at(&format!("syncRules.inbound.limits.{name}"))
             }),
             None => Ok(present),
         };
         Ok(InboundLimits {
             user_deactivations: limit(
-                &self.user_deactivations,
+                user_deactivations,
                 present.user_deactivations,
-                "syncRules.inbound.limits.userDeactivations",
+                "userDeactivations",
             )?,
-            email_changes: limit(
-                &self.email_changes,
-                present.email_changes,
-                "syncRules.inbound.limits.emailChanges",
+            team_archivals: limit(team_archivals, present.team_archivals, "teamArchivals")?,
+            member_removals_per_team: limit(
+                member_removals_per_team,
+                present.member_removals_per_team,
+                "memberRemovalsPerTeam",
             )?,
+            email_changes: limit(email_changes, present.email_changes, "emailChanges")?,
         })
     }
 }

@@ -79,6 +79,12 @@ pub(crate) trait CommonCode: Sized {
     const IDEMPOTENCY_KEY_REUSED: Self;
 }
 
+/// Codes of mutations that take texts.
+pub(crate) trait TextCode: CommonCode {
+    const REQUIRED: Self;
+    const TOO_LONG: Self;
+}
+
 /// Codes that every mutation of an integration or a run can answer with.
 pub(crate) trait IntegrationCode: CommonCode {
     const ENTITLEMENT_MISSING: Self;
@@ -155,6 +161,11 @@ user_error! {
     }
 }
 
+impl TextCode for IntegrationUserErrorCode {
+    const REQUIRED: Self = Self::Required;
+    const TOO_LONG: Self = Self::TooLong;
+}
+
 impl IntegrationCode for IntegrationUserErrorCode {
     const ENTITLEMENT_MISSING: Self = Self::EntitlementMissing;
 }
@@ -196,11 +207,22 @@ user_error! {
         NotFound,
         /// The role of the viewer does not allow it.
         Forbidden,
+        /// A required value is missing or empty.
+        Required,
         /// A value is malformed or out of range.
         Invalid,
+        /// A value is too long.
+        TooLong,
         /// The idempotency key was used before with another input.
         IdempotencyKeyReused,
+        /// The user, the team or the organization does not allow it as it is now.
+        WrongState,
     }
+}
+
+impl TextCode for AccessUserErrorCode {
+    const REQUIRED: Self = Self::Required;
+    const TOO_LONG: Self = Self::TooLong;
 }
 
 /// An expected failure of a mutation that a person can act on. Every concrete type adds a `code` enum.

@@ -3,22 +3,23 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
-use lockstep_domain::{ChangeAction as Action, ObjectKind, RunId, UserId};
+use lockstep_domain::{ChangeAction as Action, ObjectFields, RunId, TeamId, UserId};
 use lockstep_store::Store;
 use lockstep_store::change::{self as stored, ChangeFilter};
+use uuid::Uuid;
 
 use super::enums::{
     ChangeAction, ChangeOutcome, ChangeReasonCode, DeactivationReason, DirectoryObjectType,
     HoldCategory,
 };
-use super::node::Node;
+use super::reference::DirectoryObjectRef;
 use super::run::Run;
-use super::user::{User, domain_all};
+use super::user::domain_all;
 use crate::error::{Failure, Result};
 use crate::id::GlobalId;
 use crate::loader::Loaders;
 use crate::page::{Edges, Paging, connection};
-use crate::scalar::{Guid, Timestamp, int};
+use crate::scalar::{Timestamp, int};
 
 /// An entry of a change log as stored. Reached only by owners of its organization.
 #[derive(Debug, Clone)]
@@ -65,9 +66,19 @@ impl RunChange {
         self.0.outcome.into()
     }
 
-    /// The object that was changed.
+    /// The object that was changed; for memberships the team.
     async fn target(&self) -> DirectoryObjectRef {
-        DirectoryObjectRef(Arc::clone(&self.0))
+        DirectoryObjectRef::target(&self.0)
+    }
+
+    /// The user who was added or removed, null unless the action concerns a membership.
+    async fn member(&self) -> Option<DirectoryObjectRef> {
+        DirectoryObjectRef::member(&self.0)
+    }
+
+    /// The team the user was moved away from, null unless the action is MOVE_MEMBER.
+    async fn moved_from(&self) -> Option<DirectoryObjectRef> {
+        DirectoryObjectRef::moved_from(&self.0)
     }
 
     /// Fields that changed.
@@ -82,11 +93,8 @@ impl RunChange {
         if self.0.action != Action::Deactivate {
             return None;
         }
-        self.0
-            .after
-            .as_ref()?
-            .deactivation_reason
-            .map(DeactivationReason::from)
+        let user = self.0.after.as_ref().and_then(ObjectFields::user)?;
+        user.deactivation_reason.map(DeactivationReason::from)
     }
 
     /// The limit that the change is held by, null when it was never held.
@@ -121,39 +129,6 @@ impl From<&lockstep_domain::ChangeReason> for ChangeReason {
             field: reason.field.clone(),
             retryable: reason.code.is_retried(),
         }
-    }
-}
-
-/// The object of an entry of a change log.
-pub(crate) struct DirectoryObjectRef(Arc<stored::Change>);
-
-/// Names an object of a change log as it was then, even when it no longer exists.
-#[Object]
-impl DirectoryObjectRef {
-    /// Kind of the object.
-    #[graphql(name = "type")]
-    async fn kind(&self) -> DirectoryObjectType {
-        self.0.object_kind.into()
-    }
-
-    /// Display name at the time of the change.
-    async fn display_name(&self) -> &str {
-        &self.0.display_name
-    }
-
-    /// Object id in Microsoft Entra ID, null when it was not created there.
-    async fn external_id(&self) -> Option<Guid> {
-        Guid::read(self.0.external_id.as_str())
-    }
-
-    /// The object here as it is now, null when there is none.
-    async fn node(&self, ctx: &Context<'_>) -> Result<Option<Node>> {
-        let (ObjectKind::User, Some(id)) = (self.0.object_kind, self.0.user_id) else {
-            return Ok(None);
-        };
-        Ok(Loaders::one(ctx, id)
-            .await?
-            .map(|user| Node::User(User::from(user))))
     }
 }
 
@@ -219,13 +194,13 @@ pub(crate) struct RunChangeFilter {
     actions: Option<Vec<ChangeAction>>,
     /// Only these outcomes.
     outcomes: Option<Vec<ChangeOutcome>>,
-    /// Only changes whose object's display name contains this text, without regard to case.
+    /// Only changes whose object's or member's display name contains this text, without regard to case.
     search: Option<String>,
     /// Only changes with one of these reasons.
     reasons: Option<Vec<ChangeReasonCode>>,
     /// Only changes held by one of these limits.
     hold_categories: Option<Vec<HoldCategory>>,
-    /// Only changes whose object is this user.
+    /// Only changes whose object or member is this user or team; also moves away from this team.
     node_id: Option<ID>,
 }
 
@@ -234,7 +209,10 @@ impl RunChangeFilter {
     pub(crate) fn stored(self, within: ChangeFilter) -> ChangeFilter {
         let outcomes = self.outcomes.map(domain_all);
         ChangeFilter {
-            kinds: self.types.map(domain_all),
+            kinds: self.types.map(|types| {
+                let kinds = types.into_iter().flat_map(DirectoryObjectType::domain);
+                kinds.copied().collect()
+            }),
             actions: self.actions.map(domain_all),
             outcomes: both(within.outcomes, outcomes),
             reasons: self.reasons.map(|codes| {
@@ -246,12 +224,16 @@ impl RunChangeFilter {
             hold_categories: self.hold_categories.map(domain_all),
             // No name has control characters, and PostgreSQL refuses one of them in any text.
             search: self.search.map(|text| text.replace(char::is_control, "")),
-            // An id of something else matches nobody.
-            user: self
-                .node_id
-                .map(|id| UserId::local(&id).unwrap_or(UserId(uuid::Uuid::nil()))),
+            object: self.node_id.map(|id| object(&id)),
         }
     }
+}
+
+/// The user or team that an id stands for; an id of something else matches nothing.
+fn object(id: &ID) -> Uuid {
+    let user = UserId::local(id).map(Uuid::from);
+    user.or_else(|| TeamId::local(id).map(Uuid::from))
+        .unwrap_or_default()
 }
 
 fn both<T: PartialEq>(one: Option<Vec<T>>, other: Option<Vec<T>>) -> Option<Vec<T>> {

@@ -11,11 +11,12 @@ use super::enums::{
     IntegrationProvider, IntegrationState, PauseReason, PauseResolution, SyncDirection,
 };
 use super::hold::Hold;
+use super::permission::RequiredPermission;
 use super::readiness::{self, ActivationBlocker};
 use super::rules::{InboundSyncRules, SyncRules};
 use super::run::{Run, RunConnection, RunError, RunFilter, RunOrder};
 use super::schedule::{DataFreshness, SyncSchedule};
-use super::setup::{RequiredPermission, SetupGuide};
+use super::setup::SetupGuide;
 use super::user::domain_all;
 use crate::app;
 use crate::error::Result;
@@ -109,7 +110,7 @@ impl Integration {
     /// Permissions of Microsoft Graph that the present sync rules need, for copying into the app registration.
     async fn required_permissions(&self, ctx: &Context<'_>) -> Result<Vec<RequiredPermission>> {
         let test = app(ctx).store.latest_test(self.0.id).await?;
-        Ok(RequiredPermission::all(test.as_ref()))
+        Ok(RequiredPermission::all(&self.0.rules, test.as_ref()))
     }
 
     /// Result of the latest test of saved settings, null when never tested.

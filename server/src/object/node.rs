@@ -2,7 +2,8 @@
 
 use async_graphql::{Context, ID, Interface};
 use lockstep_domain::{
-    ChangeId, HoldId, IntegrationId, OrganizationId, RulesVersionId, RunId, TestId, UserId,
+    ChangeId, HoldId, IntegrationId, OrganizationId, RulesVersionId, RunId, TeamId, TestId,
+    UserHoldId, UserId,
 };
 
 use super::change::RunChange;
@@ -12,7 +13,9 @@ use super::integration::Integration;
 use super::organization::Organization;
 use super::rules::SyncRulesVersion;
 use super::run::Run;
+use super::team::Team;
 use super::user::User;
+use super::user_hold::UserHold;
 use crate::app;
 use crate::error::Result;
 use crate::id::GlobalId;
@@ -31,6 +34,10 @@ pub(crate) enum Node {
     Organization(Organization),
     /// A user.
     User(User),
+    /// A team.
+    Team(Team),
+    /// A hold of a user.
+    UserHold(UserHold),
     /// An integration.
     Integration(Integration),
     /// A test.
@@ -58,6 +65,11 @@ impl Node {
                 .await?
                 .map(|user| Self::User(user.into())));
         }
+        if let Some(id) = TeamId::local(id) {
+            return Ok(Loaders::one(ctx, id)
+                .await?
+                .map(|team| Self::Team(team.into())));
+        }
         match session.owner() {
             Some(owner) => Self::find_for_owner(ctx, owner.organization.id, id).await,
             None => Ok(None),
@@ -84,6 +96,12 @@ impl Node {
             return Ok(Loaders::one(ctx, id)
                 .await?
                 .map(|row| Self::Hold(row.into())));
+        }
+        if let Some(id) = UserHoldId::local(id) {
+            return Ok(store
+                .user_hold(organization, id)
+                .await?
+                .map(|row| Self::UserHold(row.into())));
         }
         if let Some(id) = TestId::local(id) {
             return Ok(store

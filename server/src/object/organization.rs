@@ -5,6 +5,7 @@ use lockstep_domain::ActorKind as Kind;
 use lockstep_store::organization as stored;
 
 use super::enums::{ActorKind, Feature, OrganizationRole, Permission};
+use super::team::{Team, TeamConnection, TeamFilter};
 use super::user::{User, UserConnection, UserFilter};
 use crate::app;
 use crate::error::{Failure, Result};
@@ -18,7 +19,19 @@ use crate::session::Session;
 #[derive(Debug, Clone)]
 pub(crate) struct Organization(pub(crate) stored::Organization);
 
-/// A tenant of this service: one customer with its users and integrations.
+impl Organization {
+    /// Refuses whoever is not of the organization: its people and teams are for those who belong to it.
+    fn check_belongs(&self, ctx: &Context<'_>) -> Result<()> {
+        if Session::of(ctx)?.organization_id() == Some(self.0.id) {
+            return Ok(());
+        }
+        Err(Failure::forbidden(
+            "Staff see the add-ons of other organizations, not their users and teams.",
+        ))
+    }
+}
+
+/// A tenant of this service: one customer with its users, teams and integrations.
 #[Object]
 impl Organization {
     /// The opaque, globally unique id of the organization.
@@ -68,11 +81,7 @@ impl Organization {
         #[graphql(desc = "Returns edges before this cursor.")] before: Option<String>,
         #[graphql(desc = "Restricts the list.")] filter: Option<UserFilter>,
     ) -> Result<UserConnection> {
-        if Session::of(ctx)?.organization_id() != Some(self.0.id) {
-            return Err(Failure::forbidden(
-                "Staff see the add-ons of other organizations, not their users.",
-            ));
-        }
+        self.check_belongs(ctx)?;
         let request = Paging {
             first,
             after,
@@ -85,6 +94,35 @@ impl Organization {
             .users(self.0.id, &filter.unwrap_or_default().stored(), &request)
             .await?;
         Ok(UserConnection(Edges::of(page, |user| user.id, User::from)))
+    }
+
+    /// Teams of the organization, synchronized or local, archived ones too. Refused with FORBIDDEN to staff of another
+    /// organization.
+    #[graphql(complexity = "page::size(first, last) * child_complexity + 1")]
+    async fn teams(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns at most this many edges from the start of the list (1 to 100).")]
+        first: Option<i32>,
+        #[graphql(desc = "Returns edges after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns at most this many edges from the end of the list (1 to 100).")]
+        last: Option<i32>,
+        #[graphql(desc = "Returns edges before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Restricts the list.")] filter: Option<TeamFilter>,
+    ) -> Result<TeamConnection> {
+        self.check_belongs(ctx)?;
+        let request = Paging {
+            first,
+            after,
+            last,
+            before,
+        }
+        .request()?;
+        let page = app(ctx)
+            .store
+            .teams(self.0.id, &filter.unwrap_or_default().stored(), &request)
+            .await?;
+        Ok(TeamConnection(Edges::of(page, |team| team.id, Team::from)))
     }
 }
 
@@ -182,6 +220,7 @@ impl Viewer<'_> {
             Permission::OperateRuns,
             Permission::ManageIntegrations,
             Permission::ManageCredentials,
+            Permission::ManageAccess,
         ];
         let mut permissions = Vec::new();
         if self.0.owner().is_some() {

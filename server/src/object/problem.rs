@@ -22,26 +22,15 @@ pub(crate) struct ProblemGroup {
 }
 
 impl ProblemGroup {
-    /// Groups what the store has counted: some causes of the domain are shown as one.
+    /// Shows what the store has grouped, greatest group first.
     pub(crate) fn all(run: RunId, problems: Vec<Problem>) -> Vec<Self> {
-        let mut groups: Vec<Self> = Vec::new();
-        for Problem { code, field, count } in problems {
-            let code = ChangeReasonCode::from(code);
-            match groups
-                .iter_mut()
-                .find(|group| group.code == code && group.field == field)
-            {
-                Some(group) => group.count += count,
-                None => groups.push(Self {
-                    run,
-                    code,
-                    field,
-                    count,
-                }),
-            }
-        }
-        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
-        groups
+        let group = |Problem { code, field, count }| Self {
+            run,
+            code: ChangeReasonCode::from(code),
+            field,
+            count,
+        };
+        problems.into_iter().map(group).collect()
     }
 }
 
@@ -89,38 +78,5 @@ impl ProblemGroup {
             .problem_sample(self.run, &codes, self.field.as_deref(), limit)
             .await?;
         Ok(rows.into_iter().map(RunChange::from).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use lockstep_domain::ChangeReasonCode as Domain;
-
-    use super::*;
-
-    #[test]
-    fn what_is_shown_as_one_cause_is_counted_as_one() {
-        let problem = |code, count| Problem {
-            code,
-            field: None,
-            count,
-        };
-        let problems = vec![
-            problem(Domain::Disabled, 3),
-            problem(Domain::Conflict, 2),
-            problem(Domain::Dependency, 2),
-        ];
-        let groups = ProblemGroup::all(RunId(uuid::Uuid::nil()), problems);
-        let counts: Vec<_> = groups
-            .iter()
-            .map(|group| (group.code, group.count))
-            .collect();
-        assert_eq!(
-            counts,
-            [
-                (ChangeReasonCode::Conflict, 4),
-                (ChangeReasonCode::Disabled, 3)
-            ]
-        );
     }
 }

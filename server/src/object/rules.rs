@@ -6,6 +6,7 @@ use lockstep_store::integration::RulesVersion;
 
 use super::enums::EmailSource;
 use super::organization::Actor;
+use super::team_rules::{GroupTeamRules, ManagerTeamRules};
 use crate::id::GlobalId as _;
 use crate::scalar::{Timestamp, int};
 
@@ -31,6 +32,10 @@ pub(crate) struct InboundSyncRules {
     derive_names_from_display_name: bool,
     /// Whether the job title is synchronized (E-049).
     sync_job_title: bool,
+    /// Teams for groups.
+    group_teams: GroupTeamRules,
+    /// Teams for managers.
+    manager_teams: ManagerTeamRules,
     /// Greatest number of days between two complete reads of the directory; the reads between follow changes only.
     full_read_every_days: i32,
     /// Limits per run; what is over a limit is held for approval.
@@ -43,6 +48,10 @@ pub(crate) struct InboundSyncRules {
 pub(crate) struct InboundLimits {
     /// Deactivations of users, as a share of the linked active users.
     user_deactivations: ChangeLimit,
+    /// Archivals of teams, as a share of the synchronized teams in use.
+    team_archivals: ChangeLimit,
+    /// Synchronized members that one team loses, as a share of those it has.
+    member_removals_per_team: ChangeLimit,
     /// Changes of e-mail addresses, as a share of the linked active users.
     email_changes: ChangeLimit,
 }
@@ -68,9 +77,13 @@ impl InboundSyncRules {
             match_by_user_principal_name: rules.match_by_user_principal_name,
             derive_names_from_display_name: rules.derive_names_from_display_name,
             sync_job_title: rules.sync_job_title,
+            group_teams: (&rules.group_teams).into(),
+            manager_teams: (&rules.manager_teams).into(),
             full_read_every_days: int(rules.full_read_every_days),
             limits: InboundLimits {
                 user_deactivations: rules.limits.user_deactivations.into(),
+                team_archivals: rules.limits.team_archivals.into(),
+                member_removals_per_team: rules.limits.member_removals_per_team.into(),
                 email_changes: rules.limits.email_changes.into(),
             },
         }

@@ -1,20 +1,14 @@
 //! What can be integrated, and how to set it up.
 
 use async_graphql::{Context, Object, SimpleObject};
-use lockstep_domain::PermissionStatus as Status;
-use lockstep_domain::SyncFeature as DomainFeature;
-use lockstep_store::connection_test::ConnectionTest;
 use lockstep_store::page::PageRequest;
 
-use super::enums::{Feature, IntegrationProvider, SyncDirection, SyncFeature};
+use super::enums::{Feature, IntegrationProvider, SyncDirection};
 use super::integration::Integration;
 use crate::app;
 use crate::error::Result;
 use crate::scalar::Url;
 use crate::session::Owner;
-
-/// The permission that an inbound integration needs for users and managers (E-025, E-030).
-const USER_READ_ALL: &str = "User.Read.All";
 
 /// Something the organization can integrate with, whether or not it was added (E-032, E-033).
 #[derive(SimpleObject)]
@@ -53,7 +47,7 @@ impl AvailableIntegration {
             provider: IntegrationProvider::MicrosoftEntraId,
             direction: SyncDirection::Inbound,
             name: "MS Entra ID",
-            description: "Keeps the users of the organization in step with Microsoft Entra ID.",
+            description: "Keeps the users and teams of the organization in step with Microsoft Entra ID.",
             feature,
             entitled: store.is_entitled(id, feature.stored()).await?,
             configured: !added.is_empty(),
@@ -76,7 +70,7 @@ struct Step {
 }
 
 impl SetupGuide {
-    /// The guide for an app registration that reads users (E-015 to E-029).
+    /// The guide for an app registration that reads users and groups (E-015 to E-029).
     pub(crate) const fn entra() -> Self {
         Self(ENTRA)
     }
@@ -154,15 +148,16 @@ const ENTRA: &[Step] = &[
         url: ENTRA_CENTER,
     },
     Step {
-        title: "Add the permission",
+        title: "Add the permissions",
         body: "Open **API permissions > Add a permission > Microsoft Graph > Application permissions** and add \
-               `User.Read.All`. No other permission is needed; managers are read with it too.",
+               `User.Read.All`, with which managers are read too. For teams for groups also add `Group.Read.All` and \
+               `GroupMember.Read.All`. No other permission is needed.",
         url: ENTRA_CENTER,
     },
     Step {
         title: "Grant admin consent",
-        body: "The permission first shows *Not granted for …*. Choose **Grant admin consent for …**, so that it shows \
-               *Granted for …*.",
+        body: "Each permission first shows *Not granted for …*. Choose **Grant admin consent for …**, so that it \
+               shows *Granted for …*.",
         url: ENTRA_CENTER,
     },
     Step {
@@ -172,38 +167,3 @@ const ENTRA: &[Step] = &[
         url: None,
     },
 ];
-
-/// A permission of Microsoft Graph that the present sync rules need.
-#[derive(Debug, Clone, SimpleObject)]
-pub(crate) struct RequiredPermission {
-    /// Name of the application permission, for example `User.Read.All`.
-    name: &'static str,
-    /// The features of the present sync rules that need it.
-    features: Vec<SyncFeature>,
-    /// Why they need it.
-    purpose: &'static str,
-    /// Whether it was granted with admin consent at the latest test, null when not tested.
-    granted: Option<bool>,
-}
-
-impl RequiredPermission {
-    /// Returns what the rules need, with what the latest test found.
-    pub(crate) fn all(test: Option<&ConnectionTest>) -> Vec<Self> {
-        let found = test.and_then(|test| {
-            test.permissions
-                .iter()
-                .find(|found| found.name == USER_READ_ALL)
-        });
-        let granted = found.and_then(|found| match found.status {
-            Status::Granted => Some(true),
-            Status::Missing => Some(false),
-            Status::NotNeeded | Status::Unknown => None,
-        });
-        vec![Self {
-            name: USER_READ_ALL,
-            features: vec![DomainFeature::Users.into()],
-            purpose: "Reads the users of the directory and their managers.",
-            granted,
-        }]
-    }
-}

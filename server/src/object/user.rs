@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
-use lockstep_domain::{PlatformUser, UserStatus as Status};
+use lockstep_domain::{PlatformUser, TeamId, UserStatus as Status};
 use lockstep_store::user::{self as stored, LinkRow};
 
-use super::enums::{
-    DeactivationReason, LinkMatch, OrganizationRole, RecordOrigin, SyncedField, UserStatus,
-};
-use super::integration::Integration;
+use super::enums::{DeactivationReason, OrganizationRole, RecordOrigin, SyncedField, UserStatus};
+use super::link::DirectoryLink;
+use super::membership::UserTeamConnection;
 use super::organization::Actor;
 use super::run::Run;
-use crate::error::Result;
+use super::user_hold::UserHold;
+use crate::error::{Failure, Result};
 use crate::id::GlobalId as _;
-use crate::loader::{DeactivationOf, LinkOf, Loaders};
-use crate::page::connection;
+use crate::loader::{DeactivationOf, HoldsOf, LinkOf, Loaders, ManagerOf, TeamsOf};
+use crate::page::{self, Edges, Paging, connection};
 use crate::scalar::{EmailAddress, Guid, LanguageTag, Timestamp, Url};
 use crate::session::Session;
 
@@ -141,10 +141,7 @@ impl User {
         if !self.is_shown_to_owner(ctx) {
             return Ok(None);
         }
-        Ok(self
-            .link_row(ctx)
-            .await?
-            .map(|row| DirectoryLink(Arc::new(row))))
+        Ok(self.link_row(ctx).await?.map(DirectoryLink::from))
     }
 
     /// Fields that runs write and that therefore cannot be edited here.
@@ -162,6 +159,52 @@ impl User {
             fields.push(SyncedField::JobTitle);
         }
         Ok(fields)
+    }
+
+    /// What owners decided about this user that runs must respect; empty unless the viewer is an owner.
+    async fn holds(&self, ctx: &Context<'_>) -> Result<Vec<UserHold>> {
+        if !self.is_shown_to_owner(ctx) {
+            return Ok(Vec::new());
+        }
+        let holds = Loaders::one(ctx, HoldsOf(self.0.id)).await?;
+        let mut holds = holds.unwrap_or_default();
+        holds.sort_by_key(|hold| (hold.set_at, hold.id));
+        Ok(holds.into_iter().map(UserHold::from).collect())
+    }
+
+    /// The user's manager, null when there is none or it is not synchronized.
+    async fn manager(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        let Some(id) = Loaders::one(ctx, ManagerOf(self.0.id)).await? else {
+            return Ok(None);
+        };
+        Ok(Loaders::one(ctx, id).await?.map(User::from))
+    }
+
+    /// Teams of the user, with the role in each on the edge.
+    #[graphql(complexity = "page::size(first, last) * child_complexity + 1")]
+    async fn teams(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns at most this many edges from the start of the list (1 to 100).")]
+        first: Option<i32>,
+        #[graphql(desc = "Returns edges after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns at most this many edges from the end of the list (1 to 100).")]
+        last: Option<i32>,
+        #[graphql(desc = "Returns edges before this cursor.")] before: Option<String>,
+    ) -> Result<UserTeamConnection> {
+        let paging = Paging {
+            first,
+            after,
+            last,
+            before,
+        };
+        let page = Loaders::one(ctx, TeamsOf(self.0.id, paging.request()?)).await?;
+        let page = page.ok_or_else(|| Failure::Fault("a user has no list of teams".to_owned()))?;
+        Ok(UserTeamConnection(Edges::of(
+            page,
+            |row| row.team_id,
+            |row| row,
+        )))
     }
 
     /// When a run last confirmed the user, null for local users.
@@ -194,36 +237,6 @@ pub(crate) struct UserDeactivation {
     run: Option<Run>,
 }
 
-/// The link of a user as stored.
-#[derive(Debug, Clone)]
-pub(crate) struct DirectoryLink(Arc<LinkRow>);
-
-/// The tie between a user and an account of the directory.
-#[Object]
-impl DirectoryLink {
-    /// The integration that made the tie.
-    async fn integration(&self, ctx: &Context<'_>) -> Result<Option<Integration>> {
-        Ok(Loaders::one(ctx, self.0.link.integration_id)
-            .await?
-            .map(Integration::from))
-    }
-
-    /// Directory (tenant) ID, null when the tenant was named by a domain and never resolved.
-    async fn tenant_id(&self) -> Option<Guid> {
-        Guid::read(&self.0.tenant_id)
-    }
-
-    /// How the two were found to be the same person.
-    async fn matched_by(&self) -> LinkMatch {
-        self.0.link.matched_by.into()
-    }
-
-    /// When the tie was made.
-    async fn linked_at(&self) -> Timestamp {
-        self.0.linked_at.into()
-    }
-}
-
 connection! {
     /// A page of users.
     UserConnection;
@@ -242,6 +255,8 @@ pub(crate) struct UserFilter {
     statuses: Option<Vec<UserStatus>>,
     /// Only users with one of these roles.
     roles: Option<Vec<OrganizationRole>>,
+    /// Only users of this team.
+    team_id: Option<ID>,
     /// Only users managed there.
     origin: Option<RecordOrigin>,
     /// Only users whose name or e-mail address contains this text, without regard to case.
@@ -254,6 +269,10 @@ impl UserFilter {
             statuses: self.statuses.map(domain_all),
             roles: self.roles.map(domain_all),
             origins: self.origin.map(|origin| vec![origin.into()]),
+            // An id of something else is of a team without anybody.
+            team: self
+                .team_id
+                .map(|id| TeamId::local(&id).unwrap_or(TeamId(uuid::Uuid::nil()))),
             // No name has control characters, and PostgreSQL refuses one of them in any text.
             search: self.search.map(|text| text.replace(char::is_control, "")),
         }

@@ -271,6 +271,6 @@ async fn the_viewer_knows_what_is_allowed() {
     let ada = world.ask(Who::Ada, document, json!({})).await;
     assert_eq!(
         ada["viewer"]["permissions"].as_array().map(Vec::len),
-        Some(4)
+        Some(5)
     );
 }

@@ -1,10 +1,16 @@
 //! The schema as clients see it, on a real database.
 
 mod access;
+mod changes;
 mod following;
 mod http;
 mod mutations;
 mod reading;
+mod rules;
+mod statements;
+mod team_edits;
+mod team_world;
+mod teams;
 pub(crate) mod world;
 
 /// Holds the schema in the repository and the code together.

@@ -1,6 +1,8 @@
 //! Rows that are to be applied.
 
-use lockstep_domain::{AddressKey, ChangeAction, ExternalId, LinkMatch, UserFields, UserId};
+use lockstep_domain::{
+    AddressKey, ChangeAction, ExternalId, LinkMatch, ObjectKind, UserFields, UserId,
+};
 use lockstep_entity::run_change;
 use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 use uuid::Uuid;
@@ -81,6 +83,7 @@ pub(super) async fn next_rows(
             // Said explicitly, so that the index over (outcome, component, sequence) gives the order.
             planned(lease)
                 .filter(run_change::Column::Component.is_null())
+                .filter(run_change::Column::ObjectKind.eq(ObjectKind::User.as_str()))
                 .order_by_asc(run_change::Column::Sequence)
                 .limit(limit)
                 .all(tx)

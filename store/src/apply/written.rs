@@ -70,7 +70,7 @@ impl Chunk<'_> {
         match intent.action {
             ChangeAction::Deactivate => self.deactivated.push(intent.user_id),
             ChangeAction::Reactivate => self.reactivated.push(intent.user_id),
-            ChangeAction::Create | ChangeAction::Link | ChangeAction::Update => {}
+            _ => {}
         }
         let user = known.unwrap_or_else(|| self.blank(intent.user_id));
         let user = self.overwrite(user, intent);

@@ -1,6 +1,6 @@
 //! Apply: the stored rows, a chunk a transaction, until none is left.
 
-use lockstep_domain::{RunErrorCode, RunPhase};
+use lockstep_domain::{InboundRules, ObjectKind, RunErrorCode, RunPhase};
 use lockstep_store::apply::{Applied, CHUNK};
 use lockstep_store::lease::Step;
 
@@ -12,30 +12,67 @@ const MAX_FAILED_PERCENT: u64 = 40;
 /// … but not before so many were tried.
 const MIN_TRIED: u64 = 20;
 
+/// Kinds of objects in the order in which they are applied: each can count on those before it.
+const ORDER: [(ObjectKind, RunPhase); 3] = [
+    (ObjectKind::User, RunPhase::ApplyingUsers),
+    (ObjectKind::Team, RunPhase::ApplyingTeams),
+    (ObjectKind::Membership, RunPhase::ApplyingMemberships),
+];
+
 /// Applies what is planned.
 ///
 /// # Errors
 /// Why the run does not go on.
-pub(super) async fn apply(execution: &mut Execution<'_>) -> Result<(), Stop> {
-    let total = execution
-        .worker
-        .store
-        .count_planned(&execution.lease)
-        .await?;
+pub(super) async fn apply(execution: &mut Execution<'_>, rules: &InboundRules) -> Result<(), Stop> {
     let mut done = Applied::default();
-    loop {
-        let progress = Step {
-            phase: RunPhase::ApplyingUsers,
-            processed: done.total(),
-            total: Some(total.max(done.total())),
+    for (kind, phase) in ORDER {
+        let step = Step {
+            phase,
+            processed: 0,
+            total: None,
         };
-        let applied = execution
-            .worker
-            .store
-            .apply_next(&execution.lease, progress, CHUNK)
-            .await?;
+        let store = &execution.worker.store;
+        if kind == ObjectKind::Team {
+            // The teams were planned against users who are not all as they were to be.
+            store.spread_unmade(&execution.lease, rules).await?;
+        }
+        store.drop_dependents(&execution.lease, step).await?;
+        done = apply_kind(execution, kind, phase, done).await?;
+    }
+    let step = Step {
+        phase: RunPhase::ApplyingMemberships,
+        processed: 1,
+        total: Some(1),
+    };
+    let store = &execution.worker.store;
+    Ok(store.settle_teams(&execution.lease, step).await?)
+}
+
+/// Applies the rows of one kind of object. `before` is what was done with those of other kinds.
+async fn apply_kind(
+    execution: &mut Execution<'_>,
+    kind: ObjectKind,
+    phase: RunPhase,
+    before: Applied,
+) -> Result<Applied, Stop> {
+    let store = &execution.worker.store;
+    let total = store.count_planned(&execution.lease, kind).await?;
+    let mut done = before;
+    loop {
+        let processed = done.total() - before.total();
+        let progress = Step {
+            phase,
+            processed,
+            total: Some(total.max(processed)),
+        };
+        let (store, lease) = (&execution.worker.store, &execution.lease);
+        let applied = match kind {
+            ObjectKind::User => store.apply_next(lease, progress, CHUNK).await?,
+            ObjectKind::Team => store.apply_teams(lease, progress, CHUNK).await?,
+            ObjectKind::Membership => store.apply_memberships(lease, progress, CHUNK).await?,
+        };
         let Some((run, chunk)) = applied else {
-            return Ok(());
+            return Ok(done);
         };
         execution.reached(run).await?;
         done = Applied {

@@ -1,25 +1,32 @@
-//! An inbound run: fetch, plan, guard, confirm, apply.
+//! An inbound run: fetch, plan and guard the users, plan and guard the teams, confirm, apply.
 
 mod apply;
 mod confirm;
 mod fetch;
 mod patch;
 mod plan;
+mod teams;
 
 use lockstep_domain::{
-    ChangeReasonCode, InboundRules, RunCost, RunErrorCode, RunWarning, RunWarningCode,
+    ChangeReasonCode, GroupTeamRules, InboundRules, MembersRead, RunCost, RunErrorCode, RunWarning,
+    RunWarningCode,
 };
 use lockstep_graph::GraphClient;
-use lockstep_store::Lease;
 use lockstep_store::integration::Integration;
 use lockstep_store::lease::Step;
 use lockstep_store::run::Run;
+use lockstep_store::{Lease, StoreError};
+use lockstep_sync::inbound::selection::selects;
 
+pub(crate) use fetch::groups_select;
 pub use patch::patch;
 
 use crate::Worker;
 use crate::failure::{Failure, Stop};
 use crate::run::{SIGNING_IN, cost, is_preview, reads};
+
+/// Groups of which the members are not known that are counted together.
+const UNKNOWN: u64 = 500;
 
 /// A run in the hands of a worker.
 #[derive(Debug)]
@@ -32,6 +39,8 @@ pub struct Execution<'a> {
     pub(crate) notes: Vec<RunWarning>,
     /// Whether settings changed after the latest test that passed (D-68).
     is_untested: bool,
+    /// Which groups become teams, once the rules are known.
+    group_teams: GroupTeamRules,
 }
 
 /// What a run works with, frozen at its start.
@@ -56,13 +65,16 @@ pub async fn execute(execution: &mut Execution<'_>) -> Result<(), Stop> {
             })
             .await?;
         fetch::fetch(execution, &frozen).await?;
-        plan::plan(execution, &frozen).await?;
+        let users = plan::plan(execution, &frozen).await?;
+        teams::plan(execution, &frozen, users).await?;
+    } else if execution.notes.is_empty() {
+        execution.notes.clone_from(&execution.run.warnings);
     }
     if is_preview(&execution.run) {
         return Ok(());
     }
     confirm::confirm(execution, &frozen).await?;
-    apply::apply(execution).await
+    apply::apply(execution, &frozen.rules).await
 }
 
 impl<'a> Execution<'a> {
@@ -74,6 +86,7 @@ impl<'a> Execution<'a> {
             client: None,
             notes: Vec::new(),
             is_untested: false,
+            group_teams: GroupTeamRules::default(),
         }
     }
 
@@ -115,6 +128,7 @@ impl<'a> Execution<'a> {
                 .connect(&credential.app, owner, &secret, &self.worker.opener)?;
         self.client = Some(client.clone());
         self.is_untested = !integration.is_tested();
+        self.group_teams.clone_from(&rules.group_teams);
         Ok(Frozen {
             integration,
             rules,
@@ -131,6 +145,12 @@ impl<'a> Execution<'a> {
         } else {
             Ok(())
         }
+    }
+
+    /// Keeps a problem that does not stop the run; a later word on the same kind of problem replaces it.
+    pub(crate) fn note(&mut self, warning: RunWarning) {
+        self.notes.retain(|note| note.code != warning.code);
+        self.notes.push(warning);
     }
 
     async fn step(&mut self, step: Step) -> Result<(), Stop> {
@@ -158,6 +178,32 @@ impl<'a> Execution<'a> {
             .unwrap_or_default()
     }
 
+    /// How many of the selected groups have members that could not be read, and how many hide them.
+    async fn unknown_members(&self) -> Result<(u64, u64), StoreError> {
+        let (mut unreadable, mut hidden, mut after) = (0, 0, None);
+        if !self.group_teams.enabled {
+            return Ok((0, 0));
+        }
+        loop {
+            let store = &self.worker.store;
+            let integration = self.run.integration_id;
+            let ids = store
+                .groups_to_list(integration, false, after.as_ref(), UNKNOWN)
+                .await?;
+            let Some(last) = ids.last() else { break };
+            after = Some(last.clone());
+            let groups = store.groups(integration, &ids).await?;
+            for group in groups
+                .values()
+                .filter(|group| selects(&self.group_teams, group))
+            {
+                unreadable += u64::from(group.members == MembersRead::Unreadable);
+                hidden += u64::from(group.members == MembersRead::Hidden);
+            }
+        }
+        Ok((unreadable, hidden))
+    }
+
     /// Problems that did not stop the run.
     pub(crate) async fn warnings(&self) -> Vec<RunWarning> {
         let mut warnings = self.notes.clone();
@@ -174,7 +220,18 @@ impl<'a> Execution<'a> {
                 .map(|problem| problem.count)
                 .sum()
         };
+        let (unreadable, hidden) = self.unknown_members().await.unwrap_or_default();
         let found = [
+            (
+                RunWarningCode::GroupUnreadable,
+                unreadable,
+                "The members of groups could not be read, so their teams were left as they are.",
+            ),
+            (
+                RunWarningCode::MembersHidden,
+                hidden,
+                "Groups hide their members, so their teams were left as they are. The permission Member.Read.Hidden shows them.",
+            ),
             (
                 RunWarningCode::UntestedSettings,
                 u64::from(self.is_untested),

@@ -1,7 +1,9 @@
 //! From Microsoft's words to ours.
 
-use lockstep_domain::{DirectoryPatch, ExternalId, UserType};
-use lockstep_graph::{Field, User};
+use lockstep_domain::{
+    DirectoryPatch, ExternalId, GroupPatch, MemberKind as Kind, MemberPatch, UserType,
+};
+use lockstep_graph::{Field, Group, Member, MemberChange, MemberKind, User};
 
 /// Turns what Graph says of a user into a patch of the mirror.
 #[must_use]
@@ -19,6 +21,53 @@ pub fn patch(user: User) -> DirectoryPatch {
         job_title: text(user.job_title),
         employee_id: text(user.employee_id),
         manager_id: tri(user.manager).map(|manager| manager.map(ExternalId)),
+    }
+}
+
+/// Turns what Graph says of a group into a patch of the mirror.
+pub(super) fn group(group: Group) -> GroupPatch {
+    let types = tri(group.group_types).map(Option::unwrap_or_default);
+    let has = |types: &[String], name: &str| types.iter().any(|t| t.eq_ignore_ascii_case(name));
+    GroupPatch {
+        external_id: ExternalId(group.id),
+        removed: group.removed.is_some(),
+        display_name: text(group.display_name),
+        mail_enabled: tri(group.mail_enabled).map(Option::unwrap_or_default),
+        security_enabled: tri(group.security_enabled).map(Option::unwrap_or_default),
+        unified_and_dynamic: types
+            .map(|types| (has(&types, "Unified"), has(&types, "DynamicMembership"))),
+        hides_members: tri(group.visibility)
+            .map(|text| text.is_some_and(|text| text.eq_ignore_ascii_case("HiddenMembership"))),
+        members: group.members.into_iter().map(member_change).collect(),
+        owners: group.owners.into_iter().map(member_change).collect(),
+    }
+}
+
+/// Turns what a list says of a member into a patch of the mirror.
+pub(super) fn member(member: Member) -> MemberPatch {
+    MemberPatch {
+        external_id: ExternalId(member.id),
+        kind: kind(&member.kind),
+        removed: false,
+    }
+}
+
+fn member_change(change: MemberChange) -> MemberPatch {
+    MemberPatch {
+        external_id: ExternalId(change.id),
+        kind: kind(&change.kind),
+        removed: change.removed,
+    }
+}
+
+fn kind(kind: &MemberKind) -> Kind {
+    match kind {
+        MemberKind::User => Kind::User,
+        MemberKind::Group => Kind::Group,
+        MemberKind::Device => Kind::Device,
+        MemberKind::ServicePrincipal => Kind::ServicePrincipal,
+        MemberKind::OrgContact => Kind::Contact,
+        MemberKind::Other(_) | MemberKind::Unknown => Kind::Other,
     }
 }
 

@@ -1,7 +1,8 @@
-//! Plan: for everything that has to be looked at, what has to change; then the guard.
+//! Plan the users: for everyone who has to be looked at, what has to change; then the guard.
 
 use lockstep_domain::{ExternalId, ReadMode, RunPhase};
 use lockstep_store::dirty::DirtyKey;
+use lockstep_store::guard::Verdict;
 use lockstep_store::lease::Step;
 use lockstep_store::plan::{MarkedChange, PlannedChunk};
 use lockstep_store::run::Run;
@@ -18,7 +19,7 @@ const CHUNK: u64 = 500;
 ///
 /// # Errors
 /// Why the run does not go on.
-pub(super) async fn plan(execution: &mut Execution<'_>, frozen: &Frozen) -> Result<(), Stop> {
+pub(super) async fn plan(execution: &mut Execution<'_>, frozen: &Frozen) -> Result<Verdict, Stop> {
     let integration = frozen.integration.id;
     let total = execution
         .worker
@@ -49,15 +50,10 @@ pub(super) async fn plan(execution: &mut Execution<'_>, frozen: &Frozen) -> Resu
             .await?;
         execution.reached(run).await?;
     }
-    let (run, verdict) = execution
-        .worker
-        .store
-        .guard_plan(&execution.lease, &frozen.rules, is_preview(&execution.run))
-        .await?;
-    for excess in &verdict.held {
-        tracing::warn!(run.id = %run.id, category = %excess.category, count = excess.count, "Changes are held");
-    }
-    execution.reached(run).await
+    let store = &execution.worker.store;
+    let (run, verdict) = store.guard_users(&execution.lease, &frozen.rules).await?;
+    execution.reached(run).await?;
+    Ok(verdict)
 }
 
 async fn decide(

@@ -8,8 +8,8 @@ use super::Stage;
 use super::tour::{Integration, Run};
 use crate::memory;
 
-/// Rows of the change log that are shown.
-const SHOWN: usize = 12;
+/// The objects that are counted, as the API and the report call them.
+const COUNTED: [&str; 3] = ["users", "teams", "memberships"];
 
 /// Tells how a run came out.
 pub(crate) fn run(out: &mut impl Write, run: &Run) -> anyhow::Result<()> {
@@ -19,27 +19,36 @@ pub(crate) fn run(out: &mut impl Write, run: &Run) -> anyhow::Result<()> {
         run.text("/state"),
         run.text("/readMode").to_lowercase()
     )?;
-    let counts = [
+    for object in COUNTED {
+        counts(out, run, object)?;
+    }
+    problems(out, run)?;
+    changes(out, run, "userChanges")?;
+    changes(out, run, "teamChanges")?;
+    cost(out, run)
+}
+
+fn counts(out: &mut impl Write, run: &Run, object: &str) -> anyhow::Result<()> {
+    let names = [
         "created",
         "linked",
         "updated",
         "deactivated",
         "reactivated",
+        "removed",
         "unchanged",
         "skipped",
         "held",
         "failed",
     ];
-    let counts: Vec<String> = counts
+    let counts: Vec<String> = names
         .into_iter()
-        .map(|name| (name, run.number(&format!("/summary/users/{name}"))))
+        .map(|name| (name, run.number(&format!("/summary/{object}/{name}"))))
         .filter(|(name, count)| *count > 0 || *name == "created")
         .map(|(name, count)| format!("{count} {name}"))
         .collect();
-    writeln!(out, "users       {}", counts.join(", "))?;
-    problems(out, run)?;
-    changes(out, run)?;
-    cost(out, run)
+    writeln!(out, "{object:<11} {}", counts.join(", "))?;
+    Ok(())
 }
 
 fn problems(out: &mut impl Write, run: &Run) -> anyhow::Result<()> {
@@ -71,38 +80,45 @@ fn problems(out: &mut impl Write, run: &Run) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn changes(out: &mut impl Write, run: &Run) -> anyhow::Result<()> {
-    let changes = run
-        .0
-        .pointer("/changes/nodes")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    for change in changes.iter().take(SHOWN) {
-        let name = change
-            .pointer("/target/displayName")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let fields: Vec<String> = change["fieldChanges"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(field)
-            .collect();
+/// Shows the first changes of one kind.
+fn changes(out: &mut impl Write, run: &Run, kind: &str) -> anyhow::Result<()> {
+    let shown = run.0[kind]["nodes"].as_array().cloned().unwrap_or_default();
+    for change in &shown {
         let reason = change["reason"]["message"].as_str().unwrap_or_default();
-        writeln!(
-            out,
-            "  {:<10} {:<9} {name}  {}{reason}",
+        let line = format!(
+            "  {:<14} {:<9} {}  {}{reason}",
             text(change, "action"),
             text(change, "outcome"),
-            fields.join(", ")
-        )?;
+            whom(change),
+            fields(change)
+        );
+        writeln!(out, "{}", line.trim_end())?;
     }
-    let total = run.number("/changes/totalCount");
-    if total > SHOWN as u64 {
-        writeln!(out, "  … and {} more", total - SHOWN as u64)?;
+    let total = run.number(&format!("/{kind}/totalCount"));
+    let shown = shown.len() as u64;
+    if total > shown {
+        writeln!(out, "  … and {} more", total - shown)?;
     }
     Ok(())
+}
+
+/// Names the object of a change; for a membership the member and the team.
+fn whom(change: &Value) -> String {
+    let name = |of: &str| change[of]["displayName"].as_str();
+    let target = name("target").unwrap_or_default();
+    match (name("member"), name("movedFrom")) {
+        (None, _) => target.to_owned(),
+        (Some(member), None) => format!("{member} → {target}"),
+        (Some(member), Some(from)) => format!("{member}: {from} → {target}"),
+    }
+}
+
+/// What changed of a user or team; of a membership the action says it.
+fn fields(change: &Value) -> String {
+    let is_membership = !change["member"].is_null();
+    let fields = change["fieldChanges"].as_array().into_iter().flatten();
+    let shown: Vec<String> = fields.filter(|_| !is_membership).map(field).collect();
+    shown.join(", ")
 }
 
 fn field(change: &Value) -> String {
@@ -163,13 +179,14 @@ Try, in another terminal:
   TOKEN={owner_token}
   gql() {{ curl -s http://{address}/graphql -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' -d \"$1\"; echo; }}
   gql '{{\"query\":\"{{ organization {{ name users(first: 5) {{ totalCount nodes {{ displayName email status }} }} }} }}\"}}'
-  gql '{{\"query\":\"{{ runs(first: 3) {{ nodes {{ state trigger {{ kind }} summary {{ users {{ created updated deactivated }} }} }} }} }}\"}}'
+  gql '{{\"query\":\"{{ organization {{ teams(first: 5) {{ totalCount nodes {{ name source members(first: 5) {{ totalCount edges {{ role node {{ displayName }} }} }} }} }} }} }}\"}}'
+  gql '{{\"query\":\"{{ runs(first: 3) {{ nodes {{ state trigger {{ kind }} summary {{ users {{ created updated deactivated }} teams {{ created }} memberships {{ created removed }} }} }} }} }}\"}}'
 
 Change the tenant, run again, and look at what changed:
 
-  curl -s -X POST {sandbox}/sandbox/churn -d '{{\"users\":3,\"groups\":0,\"seed\":1}}'
+  curl -s -X POST {sandbox}/sandbox/churn -d '{{\"users\":3,\"groups\":2,\"seed\":1}}'
   gql '{{\"query\":\"mutation {{ runIntegration(input: {{integrationId: \\\"{id}\\\"}}) {{ run {{ id }} userErrors {{ message }} }} }}\"}}'
-  gql '{{\"query\":\"{{ runs(first: 1) {{ nodes {{ changes(first: 9) {{ nodes {{ action target {{ displayName }} fieldChanges {{ field before after }} }} }} }} }} }}\"}}'
+  gql '{{\"query\":\"{{ runs(first: 1) {{ nodes {{ changes(first: 9) {{ nodes {{ action target {{ displayName }} member {{ displayName }} fieldChanges {{ field before after }} }} }} }} }} }}\"}}'
 
 Serving. Ctrl-C ends it.",
         id = integration.id,
@@ -196,7 +213,9 @@ pub(crate) fn json(
         "run": {
             "id": run.text("/id"),
             "state": run.text("/state"),
-            "counts": run.0.pointer("/summary/users").cloned().unwrap_or(Value::Null),
+            "counts": run.0["summary"]["users"],
+            "teamCounts": run.0["summary"]["teams"],
+            "membershipCounts": run.0["summary"]["memberships"],
             "graphRequests": run.number("/cost/graphRequests"),
             "durationMs": run.number("/durationMs"),
         },

@@ -42,14 +42,22 @@ const WATCH: &str =
 const RESULT: &str = "query ($id: ID!) { run(id: $id) {
   id state readMode durationMs attempt
   progress { phase processed total percent }
-  summary { users { created linked updated deactivated reactivated unchanged skipped held failed } }
+  summary { users { ...Counts } teams { ...Counts } memberships { ...Counts removed } }
   cost { graphRequests throttled }
   error { code message remediation }
   warnings { code message count }
   problemGroups { code field message count }
-  changes(first: 20) { totalCount nodes {
-    action outcome target { displayName } fieldChanges { field before after } reason { code field message }
-  } }
+  userChanges: changes(first: 12, filter: { types: [USER] }) { ...Changes }
+  teamChanges: changes(first: 12, filter: { types: [TEAM] }) { ...Changes }
+} }
+
+fragment Counts on ChangeCounts {
+  created linked updated deactivated reactivated unchanged skipped held failed
+}
+
+fragment Changes on RunChangeConnection { totalCount nodes {
+  action outcome target { displayName } member { displayName } movedFrom { displayName }
+  fieldChanges { field before after } reason { code field message }
 } }";
 
 /// The integration that the tour uses, ready to run.
@@ -121,7 +129,11 @@ async fn create(api: &Api, out: &mut impl Write) -> anyhow::Result<String> {
     let input = json!({
         "name": "MS Entra ID",
         "defaultLanguage": "en",
-        "syncRules": { "inbound": { "syncJobTitle": true } },
+        "syncRules": { "inbound": {
+            "syncJobTitle": true,
+            "groupTeams": { "enabled": true },
+            "managerTeams": { "enabled": true },
+        } },
         "credential": {
             "tenantId": DEMO_TENANT_ID,
             "clientId": DEMO_CLIENT_ID,

@@ -4,6 +4,7 @@ mod people;
 mod reason;
 mod runs;
 mod settings;
+mod teams;
 
 use async_graphql::Enum;
 
@@ -11,6 +12,7 @@ pub(crate) use self::people::*;
 pub(crate) use self::reason::ChangeReasonCode;
 pub(crate) use self::runs::*;
 pub(crate) use self::settings::*;
+pub(crate) use self::teams::*;
 
 /// Declares an enum of the schema with the values of an enum of the domain, and the way from one to the other.
 macro_rules! mirrored_enum {
@@ -71,6 +73,8 @@ pub(crate) enum Permission {
     ManageIntegrations,
     /// Set credentials of integrations.
     ManageCredentials,
+    /// Manage teams, their members and the holds of users.
+    ManageAccess,
     /// Staff of the platform only: switch add-ons on and off, for any organization.
     ManageEntitlements,
 }
@@ -183,6 +187,15 @@ mod tests {
         check::<HoldDecisionKind>();
         check::<ChangeAction>();
         check::<ChangeOutcome>();
-        check::<DirectoryObjectType>();
+        check::<TeamStatus>();
+        check::<TeamArchivalReason>();
+        check::<TeamSource>();
+        check::<TeamRole>();
+        check::<MembershipOriginKind>();
+        check::<UserHoldKind>();
+        check::<DirectoryGroupType>();
+        check::<GroupMembership>();
+        check::<ManagerTeamDepth>();
+        check::<SwitchedOffPolicy>();
     }
 }

@@ -75,7 +75,7 @@ mirrored_enum! {
 mirrored_enum! {
     /// Where a record is managed.
     RecordOrigin = RecordOrigin {
-        /// Created by hand; runs never change it.
+        /// Managed by hand; runs never change it.
         Local,
         /// Managed by an inbound integration.
         EntraId,

@@ -14,8 +14,10 @@ pub(crate) enum ChangeReasonCode {
     Disabled,
     /// The account is a guest, and guests are not synchronized.
     GuestExcluded,
-    /// A person must decide, or a change that this one waits for was not made.
+    /// A person must decide.
     Conflict,
+    /// A change that this one counts on was not made.
+    Dependency,
     /// An owner set a hold on the user.
     UserHold,
     /// The organization would have no active owner left.
@@ -57,11 +59,12 @@ impl ChangeReasonCode {
             (Self::GuestExcluded, _) => {
                 "The account is a guest, and guests are not synchronized.".to_owned()
             }
-            (Self::Conflict, _) => {
-                "Two people lay claim to the same e-mail address or user; a person must decide."
+            (Self::Conflict, _) => "A person must decide.".to_owned(),
+            (Self::Dependency, _) => "A change that this one counts on was not made.".to_owned(),
+            (Self::UserHold, _) => {
+                "An owner deactivated the user, or removed the user from the team, by hand."
                     .to_owned()
             }
-            (Self::UserHold, _) => "An owner deactivated the user by hand.".to_owned(),
             (Self::LastOwnerProtected, _) => {
                 "The organization would have no active owner left.".to_owned()
             }
@@ -73,7 +76,7 @@ impl ChangeReasonCode {
                     .to_owned()
             }
             (Self::ChangedMeanwhile, _) => {
-                "The user was changed while the run was going on; the next run looks again."
+                "The user or team was changed while the run was going on; the next run looks again."
                     .to_owned()
             }
             (Self::Internal, _) => {
@@ -91,7 +94,8 @@ impl From<Domain> for ChangeReasonCode {
             Domain::InvalidValue => Self::InvalidValue,
             Domain::Disabled => Self::Disabled,
             Domain::GuestExcluded => Self::GuestExcluded,
-            Domain::Conflict | Domain::Dependency => Self::Conflict,
+            Domain::Conflict => Self::Conflict,
+            Domain::Dependency => Self::Dependency,
             Domain::UserHold => Self::UserHold,
             Domain::LastOwnerProtected => Self::LastOwnerProtected,
             Domain::DepartureNotConfirmed => Self::DepartureNotConfirmed,

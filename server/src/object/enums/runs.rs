@@ -1,5 +1,8 @@
 //! Enums of the schema that mirror enums of the domain: runs and change logs.
 
+use async_graphql::Enum;
+use lockstep_domain::ObjectKind;
+
 use super::mirrored_enum;
 
 mirrored_enum! {
@@ -63,12 +66,20 @@ mirrored_enum! {
         Authenticating,
         /// Reading users and their managers.
         ReadingUsers,
+        /// Reading groups.
+        ReadingGroups,
+        /// Reading members of groups.
+        ReadingMembers,
         /// Working out the changes.
         Planning,
         /// Asking the directory once more for each person who is missing.
         ConfirmingDepartures,
         /// Applying changes to users.
         ApplyingUsers,
+        /// Applying changes to teams.
+        ApplyingTeams,
+        /// Applying changes to memberships.
+        ApplyingMemberships,
         /// Ended.
         Finished,
     }
@@ -121,6 +132,18 @@ mirrored_enum! {
 mirrored_enum! {
     /// Kind of problem that does not stop a run.
     RunWarningCode = RunWarningCode {
+        /// Groups could not be read, so their teams were left as they are.
+        GroupUnreadable,
+        /// Groups hide their members from the app, so their teams were left as they are.
+        MembersHidden,
+        /// Members that are devices, service principals or contacts were left out.
+        UnsupportedMembers,
+        /// People report to each other in a circle.
+        ManagerCycle,
+        /// People are their own manager.
+        SelfManager,
+        /// The managers of people are out of scope, disabled or guests, so the people are in no manager team.
+        ManagerOutOfScope,
         /// Linked users lack a required field in the directory and keep what they have.
         LinkedUserIncomplete,
         /// The last active owner would have been deactivated and was left.
@@ -147,6 +170,10 @@ mirrored_enum! {
         AllUsersGone,
         /// Users would be deactivated.
         UserDeactivations,
+        /// Teams would be archived.
+        TeamArchivals,
+        /// Teams would lose members.
+        MemberRemovals,
         /// E-mail addresses would change.
         EmailChanges,
     }
@@ -179,6 +206,20 @@ mirrored_enum! {
         Deactivate,
         /// Reactivates the user.
         Reactivate,
+        /// Archives the team.
+        Archive,
+        /// Brings the team back from the archive.
+        Unarchive,
+        /// Adds a member.
+        AddMember,
+        /// Adds a supervisor.
+        AddSupervisor,
+        /// Moves a member from one manager's team to another's.
+        MoveMember,
+        /// Removes a member.
+        RemoveMember,
+        /// Removes a supervisor.
+        RemoveSupervisor,
     }
 }
 
@@ -202,12 +243,24 @@ mirrored_enum! {
     }
 }
 
-mirrored_enum! {
-    /// Kind of object in a change log.
-    DirectoryObjectType = ObjectKind {
-        /// A user.
-        User,
-        /// A team.
-        Team,
+/// Kind of object in a change log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(crate) enum DirectoryObjectType {
+    /// A user.
+    User,
+    /// A team. Changes of its memberships have it as their object too.
+    Team,
+    /// A group of the directory; no run changes one.
+    Group,
+}
+
+impl DirectoryObjectType {
+    /// The kinds of the domain whose changes have such an object.
+    pub(crate) const fn domain(self) -> &'static [ObjectKind] {
+        match self {
+            Self::User => &[ObjectKind::User],
+            Self::Team => &[ObjectKind::Team, ObjectKind::Membership],
+            Self::Group => &[],
+        }
     }
 }

@@ -127,6 +127,10 @@ mirrored_enum! {
         ReadUsers,
         /// Managers can be read.
         ReadManagers,
+        /// Groups can be read.
+        ReadGroups,
+        /// Members of groups can be read.
+        ReadMembers,
         /// How many people are in scope of the sync rules, and how many of them have problems.
         Scope,
         /// The add-on is switched on.
@@ -169,5 +173,9 @@ mirrored_enum! {
     SyncFeature = SyncFeature {
         /// Inbound: users and their managers.
         Users,
+        /// Inbound: teams for groups.
+        GroupTeams,
+        /// Inbound: teams for managers.
+        ManagerTeams,
     }
 }

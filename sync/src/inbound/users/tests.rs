@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use lockstep_domain::{
-    EmailSource, IntegrationId, OrganizationId, Presence, RecordOrigin, UserType,
+    EmailSource, FieldChange, IntegrationId, ObjectFields, OrganizationId, Presence, RecordOrigin,
+    UserType,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -206,7 +207,10 @@ impl World {
 fn line(change: &PlannedChange) -> String {
     let fields = match &change.after {
         None => Vec::new(),
-        Some(after) => lockstep_domain::FieldChange::between(change.before.as_ref(), Some(after)),
+        Some(after) => {
+            let before = change.before.clone().map(ObjectFields::User);
+            FieldChange::between(before.as_ref(), Some(&ObjectFields::User(after.clone())))
+        }
     };
     let fields: Vec<String> = fields
         .iter()

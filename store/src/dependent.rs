@@ -1,0 +1,95 @@
+//! Dependents: changes that count on another one are left out when that one was not made.
+
+use lockstep_domain::{ChangeAction, ChangeOutcome, ChangeReasonCode, ObjectKind};
+use lockstep_entity::run_change;
+use sea_orm::sea_query::{Alias, Expr, Query, SelectStatement, UnionType};
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, QueryFilter as _};
+
+use crate::guard::{Reworded, reword};
+use crate::lease::Step;
+use crate::team_guard::REMOVALS;
+use crate::{Lease, Store, StoreError, Tx};
+
+impl Store {
+    /// Leaves out what counts on changes that were not made, so that no team is archived, and nobody removed, because of a
+    /// departure that did not happen. Safe to repeat.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn drop_dependents(&self, lease: &Lease, step: Step) -> Result<(), StoreError> {
+        let tx = self.begin().await?;
+        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
+        self.drop_once(&tx, lease, Expr::exists(unmade_cause(lease)).into())
+            .await?;
+        // A team is archived for want of members only when everyone has left.
+        let stays = Condition::all()
+            .add(run_change::Column::Action.eq(ChangeAction::Archive.as_str()))
+            .add(run_change::Column::PlatformId.in_subquery(not_left(lease)));
+        self.drop_once(&tx, lease, stays).await?;
+        self.drop_once(&tx, lease, Expr::exists(unmade_cause(lease)).into())
+            .await?;
+        // The place in the change log is unique and rising, so it numbers the events of this transaction as well.
+        let told = run_change::Entity::update_many()
+            .col_expr(
+                run_change::Column::EventSequence,
+                Expr::col(run_change::Column::Sequence).add(row.sequence),
+            )
+            .filter(run_change::Column::RunId.eq(lease.run_id.0))
+            .filter(run_change::Column::Outcome.eq(ChangeOutcome::Skipped.as_str()))
+            .filter(run_change::Column::EventSequence.is_null())
+            .exec(&tx)
+            .await
+            .map_err(StoreError::of("number changes that are left out"))?;
+        if told.rows_affected > 0 {
+            self.advance(&tx, lease, step, row.change_count, |update| update)
+                .await?;
+        }
+        tx.commit()
+            .await
+            .map_err(StoreError::of("leave dependent changes out"))
+    }
+
+    async fn drop_once(&self, tx: &Tx, lease: &Lease, which: Condition) -> Result<(), StoreError> {
+        let outcome = Reworded {
+            outcome: ChangeOutcome::Skipped,
+            code: ChangeReasonCode::Dependency,
+            message: "A change that this one counts on was not made.".to_owned(),
+        };
+        reword(tx, lease, which, &outcome, None).await
+    }
+}
+
+/// The change that a row depends on, when it came to nothing.
+fn unmade_cause(lease: &Lease) -> SelectStatement {
+    let cause = Alias::new("cause");
+    let made = [ChangeOutcome::Planned, ChangeOutcome::Applied].map(ChangeOutcome::as_str);
+    Query::select()
+        .expr(Expr::val(1))
+        .from_as(run_change::Entity, cause.clone())
+        .and_where(Expr::col((cause.clone(), run_change::Column::RunId)).eq(lease.run_id.0))
+        .and_where(
+            Expr::col((cause.clone(), run_change::Column::Id))
+                .equals((run_change::Entity, run_change::Column::DependsOn)),
+        )
+        .and_where(Expr::col((cause, run_change::Column::Outcome)).is_not_in(made))
+        .to_owned()
+}
+
+/// Teams that someone was to leave and did not, by a removal or by a move to another.
+fn not_left(lease: &Lease) -> SelectStatement {
+    let stays = [ChangeOutcome::Skipped, ChangeOutcome::Held].map(ChangeOutcome::as_str);
+    let rows = |team: run_change::Column| {
+        Query::select()
+            .column(team)
+            .from(run_change::Entity)
+            .and_where(run_change::Column::RunId.eq(lease.run_id.0))
+            .and_where(run_change::Column::ObjectKind.eq(ObjectKind::Membership.as_str()))
+            .and_where(run_change::Column::Outcome.is_in(stays))
+            .and_where(team.is_not_null())
+            .to_owned()
+    };
+    rows(run_change::Column::PlatformId)
+        .and_where(run_change::Column::Action.is_in(REMOVALS))
+        .union(UnionType::Distinct, rows(run_change::Column::MovedFromId))
+        .to_owned()
+}

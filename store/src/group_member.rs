@@ -1,0 +1,288 @@
+//! The mirror of members and owners of groups.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockstep_domain::{
+    DirectoryGroup, ExternalId, GroupPatch, IntegrationId, MemberKind, MemberPatch, MemberRelation,
+    MembersRead, TeamSource,
+};
+use lockstep_entity::directory_member::{self, Column};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
+
+use crate::column::rows_per_statement;
+use crate::dirty::kind_of;
+use crate::group::{groups, write_groups};
+use crate::lease::Step;
+use crate::run::Run;
+use crate::{Lease, Store, StoreError, Tx};
+
+/// Members that are compared together when a large group is swept.
+const WALK: u64 = 1_000;
+
+/// What a list of members, or a page of it, says.
+#[derive(Debug, Clone)]
+pub struct MemberList {
+    /// The group.
+    pub group: ExternalId,
+    /// Members or owners.
+    pub relation: MemberRelation,
+    /// Who is listed.
+    pub members: Vec<MemberPatch>,
+    /// Whether whoever is not listed is none: the page is the whole list.
+    pub is_whole: bool,
+}
+
+impl Store {
+    /// Takes lists of members over. Groups whose members became different, or known, have to be looked at.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn save_member_lists(
+        &self,
+        lease: &Lease,
+        step: Step,
+        lists: &[MemberList],
+    ) -> Result<(Run, u64), StoreError> {
+        let tx = self.begin().await?;
+        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
+        let mut touched = BTreeSet::new();
+        for list in lists {
+            let mut known = present(&tx, lease, list).await?;
+            // A page may name someone twice, and PostgreSQL takes each row of an upsert once.
+            let named: BTreeMap<&ExternalId, &MemberPatch> = list
+                .members
+                .iter()
+                .map(|member| (&member.external_id, member))
+                .collect();
+            let new: Vec<&MemberPatch> = named
+                .into_values()
+                .filter(|member| known.remove(&member.external_id) != Some(member.kind))
+                .collect();
+            write_members(&tx, lease, &list.group, list.relation, &new).await?;
+            // What is left over was not listed.
+            let left: Vec<&ExternalId> = known.keys().filter(|_| list.is_whole).collect();
+            delete_members(&tx, lease, &list.group, list.relation, &left).await?;
+            if !new.is_empty() || !left.is_empty() {
+                touched.insert(list.group.0.clone());
+            }
+        }
+        let changed = touched.len() as u64;
+        self.mark_dirty(
+            &tx,
+            lease.integration_id,
+            kind_of(TeamSource::Group),
+            touched,
+        )
+        .await?;
+        tx.commit().await.map_err(StoreError::of("save members"))?;
+        Ok((Run::read(row)?, changed))
+    }
+
+    /// Removes the members of one group that a list of several pages did not name; `is_listed` says which it did.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn sweep_members(
+        &self,
+        lease: &Lease,
+        step: Step,
+        group: &ExternalId,
+        relation: MemberRelation,
+        is_listed: impl Fn(&ExternalId) -> bool + Send,
+    ) -> Result<(Run, u64), StoreError> {
+        let tx = self.begin().await?;
+        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
+        let (mut after, mut swept) = (String::new(), 0);
+        loop {
+            let ids: Vec<String> = members(lease.integration_id, group, relation)
+                .select_only()
+                .column(Column::MemberId)
+                .filter(Column::MemberId.gt(after.as_str()))
+                .order_by_asc(Column::MemberId)
+                .limit(WALK)
+                .into_tuple()
+                .all(&tx)
+                .await
+                .map_err(StoreError::of("read members"))?;
+            let Some(last) = ids.last() else { break };
+            after.clone_from(last);
+            let ids: Vec<ExternalId> = ids.into_iter().map(ExternalId).collect();
+            let left: Vec<&ExternalId> = ids.iter().filter(|id| !is_listed(id)).collect();
+            delete_members(&tx, lease, group, relation, &left).await?;
+            swept += left.len() as u64;
+        }
+        let touched = (swept > 0).then(|| group.0.clone());
+        self.mark_dirty(
+            &tx,
+            lease.integration_id,
+            kind_of(TeamSource::Group),
+            touched,
+        )
+        .await?;
+        tx.commit().await.map_err(StoreError::of("sweep members"))?;
+        Ok((Run::read(row)?, swept))
+    }
+
+    /// Notes what is known of the members of groups now; those for which that is news have to be looked at.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn note_members_read(
+        &self,
+        lease: &Lease,
+        step: Step,
+        read: &BTreeMap<ExternalId, MembersRead>,
+    ) -> Result<Run, StoreError> {
+        let tx = self.begin().await?;
+        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
+        let known = groups(&tx, lease.integration_id, read.keys()).await?;
+        let changed: Vec<DirectoryGroup> = known
+            .into_values()
+            .filter_map(|group| {
+                let members = *read.get(&group.external_id)?;
+                (members != group.members).then_some(DirectoryGroup { members, ..group })
+            })
+            .collect();
+        let touched: Vec<String> = changed
+            .iter()
+            .map(|group| group.external_id.0.clone())
+            .collect();
+        write_groups(&tx, lease.integration_id, changed.into_iter()).await?;
+        self.mark_dirty(
+            &tx,
+            lease.integration_id,
+            kind_of(TeamSource::Group),
+            touched,
+        )
+        .await?;
+        tx.commit()
+            .await
+            .map_err(StoreError::of("note which members are known"))?;
+        Run::read(row)
+    }
+
+    /// Applies the members and owners that a delta says joined or left; whether there were any.
+    pub(crate) async fn save_member_changes(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+        patch: &GroupPatch,
+    ) -> Result<bool, StoreError> {
+        let relations = [
+            (MemberRelation::Member, &patch.members),
+            (MemberRelation::Owner, &patch.owners),
+        ];
+        for (relation, changes) in relations {
+            // The same member may join and leave in one slice: the later word counts.
+            let latest: BTreeMap<&ExternalId, &MemberPatch> = changes
+                .iter()
+                .map(|change| (&change.external_id, change))
+                .collect();
+            let (left, joined): (Vec<&MemberPatch>, Vec<&MemberPatch>) =
+                latest.into_values().partition(|change| change.removed);
+            let left: Vec<&ExternalId> = left.iter().map(|change| &change.external_id).collect();
+            write_members(tx, lease, &patch.external_id, relation, &joined).await?;
+            delete_members(tx, lease, &patch.external_id, relation, &left).await?;
+        }
+        Ok(!patch.members.is_empty() || !patch.owners.is_empty())
+    }
+}
+
+fn members(
+    integration: IntegrationId,
+    group: &ExternalId,
+    relation: MemberRelation,
+) -> sea_orm::Select<directory_member::Entity> {
+    directory_member::Entity::of_integration(integration.0)
+        .filter(Column::GroupId.eq(group.as_str()))
+        .filter(Column::Relation.eq(relation.as_str()))
+}
+
+/// Whom the mirror knows: everyone of the group when the list is whole, else those whom the page names.
+async fn present(
+    db: &impl ConnectionTrait,
+    lease: &Lease,
+    list: &MemberList,
+) -> Result<BTreeMap<ExternalId, MemberKind>, StoreError> {
+    let mut query = members(lease.integration_id, &list.group, list.relation)
+        .select_only()
+        .columns([Column::MemberId, Column::Kind]);
+    if !list.is_whole {
+        let named = list
+            .members
+            .iter()
+            .map(|member| member.external_id.as_str());
+        query = query.filter(Column::MemberId.is_in(named));
+    }
+    let rows: Vec<(String, String)> = query
+        .into_tuple()
+        .all(db)
+        .await
+        .map_err(StoreError::of("read members"))?;
+    rows.into_iter()
+        .map(|(id, kind)| {
+            let kind = crate::column::parse("directory_member.kind", &kind)?;
+            Ok((ExternalId(id), kind))
+        })
+        .collect()
+}
+
+async fn write_members(
+    tx: &Tx,
+    lease: &Lease,
+    group: &ExternalId,
+    relation: MemberRelation,
+    members: &[&MemberPatch],
+) -> Result<(), StoreError> {
+    let rows: Vec<_> = members
+        .iter()
+        .map(|member| directory_member::ActiveModel {
+            integration_id: Set(lease.integration_id.0),
+            group_id: Set(group.0.clone()),
+            relation: Set(relation.as_str().into()),
+            member_id: Set(member.external_id.0.clone()),
+            kind: Set(member.kind.as_str().into()),
+        })
+        .collect();
+    for chunk in rows.chunks(rows_per_statement(5)) {
+        directory_member::Entity::insert_many(chunk.iter().cloned())
+            .on_conflict(
+                OnConflict::columns([
+                    Column::IntegrationId,
+                    Column::GroupId,
+                    Column::Relation,
+                    Column::MemberId,
+                ])
+                .update_column(Column::Kind)
+                .to_owned(),
+            )
+            .exec_without_returning(tx)
+            .await
+            .map_err(StoreError::of("save members"))?;
+    }
+    Ok(())
+}
+
+async fn delete_members(
+    tx: &Tx,
+    lease: &Lease,
+    group: &ExternalId,
+    relation: MemberRelation,
+    ids: &[&ExternalId],
+) -> Result<(), StoreError> {
+    for chunk in ids.chunks(rows_per_statement(1)) {
+        directory_member::Entity::delete_many()
+            .filter(Column::IntegrationId.eq(lease.integration_id.0))
+            .filter(Column::GroupId.eq(group.as_str()))
+            .filter(Column::Relation.eq(relation.as_str()))
+            .filter(Column::MemberId.is_in(chunk.iter().map(|id| id.as_str())))
+            .exec(tx)
+            .await
+            .map_err(StoreError::of("remove members"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,284 @@
+//! Apply, for memberships: a chunk a transaction, written and concluded with a fixed number of statements for each team.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockstep_domain::{
+    ChangeOutcome, ChangeReasonCode, MembershipFields, ObjectKind, RunPhase, Team, TeamId,
+    TeamRole, TeamStatus, UserId, UserStatus,
+};
+use lockstep_entity::{membership, platform_user, run_change};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, ExprTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
+use uuid::Uuid;
+
+use crate::apply::Applied;
+use crate::column::{from_optional_json, rows_per_statement};
+use crate::lease::Step;
+use crate::outcome::conclude;
+use crate::plan::planned;
+use crate::run::Run;
+use crate::{Lease, Store, StoreError, Tx};
+
+/// A row of a membership that is to be applied.
+struct Intent {
+    id: Uuid,
+    sequence: i64,
+    team: TeamId,
+    user: UserId,
+    role: Option<TeamRole>,
+    moved_from: Option<TeamId>,
+}
+
+/// What is there now.
+struct Present {
+    teams: BTreeMap<TeamId, Team>,
+    active: BTreeSet<UserId>,
+    kept_out: BTreeSet<(TeamId, UserId)>,
+}
+
+impl Store {
+    /// Applies the next rows of memberships, up to `limit`. None when all are done.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn apply_memberships(
+        &self,
+        lease: &Lease,
+        progress: Step,
+        limit: u64,
+    ) -> Result<Option<(Run, Applied)>, StoreError> {
+        let tx = self.begin().await?;
+        let intents = next_intents(&tx, lease, limit).await?;
+        let (Some(first), Some(last)) = (intents.first(), intents.last()) else {
+            return Ok(None);
+        };
+        // The place in the change log numbers the events as well: one for each place from the first to the last.
+        let (from, to) = (first.sequence, last.sequence);
+        let step = Step {
+            phase: RunPhase::ApplyingMemberships,
+            processed: progress.processed + intents.len() as u64,
+            ..progress
+        };
+        let span = to - from + 1;
+        let row = self
+            .advance(&tx, lease, step, span, |update| update)
+            .await?;
+        let offset = row.sequence - span - from;
+        let present = self.present_for(&tx, lease, &intents).await?;
+        let (mut good, mut skipped) = (Vec::new(), 0);
+        for intent in &intents {
+            match present.judge(intent) {
+                Ok(()) => good.push(intent),
+                Err((code, message)) => {
+                    let reason = (code, message.to_owned());
+                    let event = intent.sequence + offset;
+                    let outcome = ChangeOutcome::Skipped;
+                    conclude(&tx, &[intent.id], outcome, Some(&reason), event, self.now()).await?;
+                    skipped += 1;
+                }
+            }
+        }
+        self.write_memberships(&tx, lease, &good, &present).await?;
+        self.conclude_range(&tx, lease, from, to, offset).await?;
+        tx.commit()
+            .await
+            .map_err(StoreError::of("apply changes of memberships"))?;
+        let applied = Applied {
+            applied: good.len() as u64,
+            skipped,
+            failed: 0,
+        };
+        Ok(Some((Run::read(row)?, applied)))
+    }
+
+    async fn present_for(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+        intents: &[Intent],
+    ) -> Result<Present, StoreError> {
+        let left = intents.iter().filter_map(|intent| intent.moved_from);
+        let teams = intents.iter().map(|intent| intent.team).chain(left);
+        let teams = self.locked_teams(tx, lease, teams).await?;
+        let users: BTreeSet<Uuid> = intents.iter().map(|intent| intent.user.0).collect();
+        let users: Vec<Uuid> = users.into_iter().collect();
+        let mut active = BTreeSet::new();
+        for chunk in users.chunks(rows_per_statement(1)) {
+            let ids: Vec<Uuid> = platform_user::Entity::in_organization(lease.organization_id.0)
+                .select_only()
+                .column(platform_user::Column::Id)
+                .filter(platform_user::Column::Id.is_in(chunk.iter().copied()))
+                .filter(platform_user::Column::Status.ne(UserStatus::Deactivated.as_str()))
+                .into_tuple()
+                .all(tx)
+                .await
+                .map_err(StoreError::of("read users"))?;
+            active.extend(ids.into_iter().map(UserId));
+        }
+        let users: Vec<UserId> = users.into_iter().map(UserId).collect();
+        let kept_out = crate::person::kept_out(tx, lease.organization_id, &users).await?;
+        Ok(Present {
+            teams,
+            active,
+            kept_out,
+        })
+    }
+
+    async fn write_memberships(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+        intents: &[&Intent],
+        present: &Present,
+    ) -> Result<(), StoreError> {
+        let mut leaving: BTreeMap<TeamId, Vec<UserId>> = BTreeMap::new();
+        let mut rows = Vec::new();
+        for intent in intents {
+            let origin = |team: &TeamId| {
+                let key = present.teams.get(team).and_then(|team| team.key.as_ref());
+                key.map(|key| key.source.origin())
+            };
+            let left = intent
+                .moved_from
+                .or(intent.role.is_none().then_some(intent.team));
+            if let Some(left) = left {
+                leaving.entry(left).or_default().push(intent.user);
+            }
+            if let (Some(role), Some(origin)) = (intent.role, origin(&intent.team)) {
+                rows.push(membership::ActiveModel {
+                    team_id: Set(intent.team.0),
+                    user_id: Set(intent.user.0),
+                    origin: Set(origin.as_str().into()),
+                    organization_id: Set(lease.organization_id.0),
+                    role: Set(role.as_str().into()),
+                    added_by: Set(None),
+                    added_at: Set(self.now()),
+                });
+            }
+        }
+        for (team, users) in leaving {
+            let key = present.teams.get(&team).and_then(|team| team.key.as_ref());
+            if let Some(key) = key {
+                remove(tx, team, key.source.origin().as_str(), &users).await?;
+            }
+        }
+        for chunk in rows.chunks(rows_per_statement(7)) {
+            use membership::Column;
+            membership::Entity::insert_many(chunk.iter().cloned())
+                .on_conflict(
+                    OnConflict::columns([Column::TeamId, Column::UserId, Column::Origin])
+                        .update_column(Column::Role)
+                        .to_owned(),
+                )
+                .exec_without_returning(tx)
+                .await
+                .map_err(StoreError::of("write memberships"))?;
+        }
+        Ok(())
+    }
+
+    /// Concludes all rows of memberships of a range that were not concluded otherwise.
+    async fn conclude_range(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+        from: i64,
+        to: i64,
+        offset: i64,
+    ) -> Result<(), StoreError> {
+        use run_change::Column;
+        run_change::Entity::update_many()
+            .col_expr(Column::Outcome, ChangeOutcome::Applied.as_str().into())
+            .col_expr(
+                Column::EventSequence,
+                Expr::col(Column::Sequence).add(offset),
+            )
+            .col_expr(Column::OccurredAt, self.now().into())
+            .filter(Column::RunId.eq(lease.run_id.0))
+            .filter(Column::Sequence.between(from, to))
+            .filter(Column::Outcome.eq(ChangeOutcome::Planned.as_str()))
+            .filter(Column::ObjectKind.eq(ObjectKind::Membership.as_str()))
+            .exec(tx)
+            .await
+            .map_err(StoreError::of("note outcomes"))?;
+        Ok(())
+    }
+}
+
+impl Present {
+    /// Says whether a row can still be applied.
+    fn judge(&self, intent: &Intent) -> Result<(), (ChangeReasonCode, &'static str)> {
+        let team = self
+            .teams
+            .get(&intent.team)
+            .filter(|team| team.key.is_some());
+        let Some(team) = team else {
+            let message = "The team is not there, or is managed by hand by now.";
+            return Err((ChangeReasonCode::ChangedMeanwhile, message));
+        };
+        if intent.role.is_none() {
+            return Ok(());
+        }
+        if team.status != TeamStatus::Active {
+            let message = "The team is not in use.";
+            return Err((ChangeReasonCode::ChangedMeanwhile, message));
+        }
+        if !self.active.contains(&intent.user) {
+            let message = "The user is not there, or was deactivated.";
+            return Err((ChangeReasonCode::ChangedMeanwhile, message));
+        }
+        if self.kept_out.contains(&(intent.team, intent.user)) {
+            let message = "An owner removed the user from the team while the run was going on.";
+            return Err((ChangeReasonCode::UserHold, message));
+        }
+        Ok(())
+    }
+}
+
+impl Intent {
+    fn read(row: run_change::Model) -> Result<Self, StoreError> {
+        let missing = |column| StoreError::Corrupt {
+            column,
+            text: format!("nothing in change {}", row.id),
+        };
+        let (team, user) = (row.platform_id, row.member_id);
+        let after: Option<MembershipFields> = from_optional_json("run_change.after", row.after)?;
+        Ok(Self {
+            id: row.id,
+            sequence: row.sequence,
+            team: TeamId(team.ok_or_else(|| missing("run_change.platform_id"))?),
+            user: UserId(user.ok_or_else(|| missing("run_change.member_id"))?),
+            role: after.map(|after| after.role),
+            moved_from: row.moved_from_id.map(TeamId),
+        })
+    }
+}
+
+async fn next_intents(tx: &Tx, lease: &Lease, limit: u64) -> Result<Vec<Intent>, StoreError> {
+    let rows = planned(lease)
+        .filter(run_change::Column::ObjectKind.eq(ObjectKind::Membership.as_str()))
+        // Said explicitly, so that the index over (outcome, component, sequence) gives the order.
+        .filter(run_change::Column::Component.is_null())
+        .order_by_asc(run_change::Column::Sequence)
+        .limit(limit)
+        .all(tx)
+        .await
+        .map_err(StoreError::of("read what is to be applied"))?;
+    rows.into_iter().map(Intent::read).collect()
+}
+
+async fn remove(tx: &Tx, team: TeamId, origin: &str, users: &[UserId]) -> Result<(), StoreError> {
+    for chunk in users.chunks(rows_per_statement(1)) {
+        membership::Entity::delete_many()
+            .filter(membership::Column::TeamId.eq(team.0))
+            .filter(membership::Column::Origin.eq(origin))
+            .filter(membership::Column::UserId.is_in(chunk.iter().map(|id| id.0)))
+            .exec(tx)
+            .await
+            .map_err(StoreError::of("remove memberships"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,348 @@
+//! People as the plan of the users leaves them, and where they belong: what memberships are decided on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockstep_domain::{
+    ChangeAction, ChangeId, ExternalId, IntegrationId, MembershipOrigin, ObjectKind,
+    OrganizationId, TeamId, TeamRole, TeamSource, UserFields, UserHoldKind, UserId, UserStatus,
+};
+use lockstep_entity::{membership, run_change, team, user_hold, user_link};
+use lockstep_sync::inbound::memberships::{FormerTeam, Person};
+use sea_orm::sea_query::{Expr, Query};
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, ExprTrait as _, JsonValue,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+use uuid::Uuid;
+
+use crate::column::{count, from_json, parse, rows_per_statement};
+use crate::plan::planned;
+use crate::user::users_by_id;
+use crate::{Lease, Store, StoreError};
+
+/// A user and the job title, which tells two managers of the same name apart.
+#[derive(Debug, Clone)]
+pub struct Someone {
+    /// The user.
+    pub person: Person,
+    /// Job title.
+    pub job_title: Option<String>,
+}
+
+/// A planned change of a user.
+struct Planned {
+    id: Uuid,
+    action: ChangeAction,
+    user: UserId,
+    after: UserFields,
+}
+
+impl Store {
+    /// Returns the users of accounts as they will be once the run has made its changes of users; accounts without a user
+    /// are left out. What is held or left out changes nobody.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn people(
+        &self,
+        lease: &Lease,
+        accounts: &[ExternalId],
+    ) -> Result<BTreeMap<ExternalId, Someone>, StoreError> {
+        let links = self.user_ids(lease.integration_id, accounts).await?;
+        let ids: Vec<Uuid> = links.values().map(|id| id.0).collect();
+        let users = users_by_id(self.db(), lease.organization_id, &ids).await?;
+        let users: BTreeMap<UserId, _> = users.into_iter().map(|user| (user.id, user)).collect();
+        let mut planned = self.planned_changes(lease, accounts).await?;
+        let someone = |account: &ExternalId| {
+            let user = links.get(account).and_then(|id| users.get(id));
+            let (id, fields, cause) = match planned.remove(account) {
+                Some(change) => (change.user, change.after, cause(change.id, change.action)),
+                None => {
+                    let user = user?;
+                    (user.id, UserFields::of(user), None)
+                }
+            };
+            Some(Someone {
+                person: Person {
+                    user_id: id,
+                    external_id: account.clone(),
+                    name: fields.display_name(),
+                    is_active: fields.status != UserStatus::Deactivated,
+                    cause,
+                },
+                job_title: fields.job_title,
+            })
+        };
+        let people: Vec<_> = accounts.iter().map(someone).collect();
+        let pairs = accounts.iter().cloned().zip(people);
+        Ok(pairs.filter_map(|(id, one)| Some((id, one?))).collect())
+    }
+
+    async fn user_ids(
+        &self,
+        integration: IntegrationId,
+        accounts: &[ExternalId],
+    ) -> Result<BTreeMap<ExternalId, UserId>, StoreError> {
+        let mut found = BTreeMap::new();
+        for chunk in accounts.chunks(rows_per_statement(1)) {
+            let rows: Vec<(String, Uuid)> = user_link::Entity::of_integration(integration.0)
+                .select_only()
+                .columns([user_link::Column::ExternalId, user_link::Column::UserId])
+                .filter(user_link::Column::ExternalId.is_in(chunk.iter().map(ExternalId::as_str)))
+                .into_tuple()
+                .all(self.db())
+                .await
+                .map_err(StoreError::of("read links"))?;
+            found.extend(
+                rows.into_iter()
+                    .map(|(id, user)| (ExternalId(id), UserId(user))),
+            );
+        }
+        Ok(found)
+    }
+
+    async fn planned_changes(
+        &self,
+        lease: &Lease,
+        accounts: &[ExternalId],
+    ) -> Result<BTreeMap<ExternalId, Planned>, StoreError> {
+        use run_change::Column;
+        type Row = (Uuid, String, String, Option<Uuid>, Option<JsonValue>);
+        let mut found = BTreeMap::new();
+        for chunk in accounts.chunks(rows_per_statement(1)) {
+            let rows: Vec<Row> = planned(lease)
+                .select_only()
+                .columns([
+                    Column::Id,
+                    Column::ExternalId,
+                    Column::Action,
+                    Column::PlatformId,
+                    Column::After,
+                ])
+                .filter(Column::ObjectKind.eq(ObjectKind::User.as_str()))
+                .filter(Column::ExternalId.is_in(chunk.iter().map(ExternalId::as_str)))
+                .into_tuple()
+                .all(self.db())
+                .await
+                .map_err(StoreError::of("read planned changes"))?;
+            for (id, account, action, user, after) in rows {
+                let (Some(user), Some(after)) = (user, after) else {
+                    continue;
+                };
+                let change = Planned {
+                    id,
+                    action: parse("run_change.action", &action)?,
+                    user: UserId(user),
+                    after: from_json("run_change.after", after)?,
+                };
+                found.insert(ExternalId(account), change);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the accounts of users.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn accounts_of_users(
+        &self,
+        integration: IntegrationId,
+        users: &[UserId],
+    ) -> Result<BTreeMap<UserId, ExternalId>, StoreError> {
+        let mut found = BTreeMap::new();
+        for chunk in users.chunks(rows_per_statement(1)) {
+            let rows: Vec<(Uuid, String)> = user_link::Entity::of_integration(integration.0)
+                .select_only()
+                .columns([user_link::Column::UserId, user_link::Column::ExternalId])
+                .filter(user_link::Column::UserId.is_in(chunk.iter().map(|id| id.0)))
+                .into_tuple()
+                .all(self.db())
+                .await
+                .map_err(StoreError::of("read links"))?;
+            found.extend(
+                rows.into_iter()
+                    .map(|(user, id)| (UserId(user), ExternalId(id))),
+            );
+        }
+        Ok(found)
+    }
+
+    /// Number of synchronized members of each team that has any.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn count_synced_members(
+        &self,
+        teams: &[TeamId],
+        origin: MembershipOrigin,
+    ) -> Result<BTreeMap<TeamId, u64>, StoreError> {
+        let rows: Vec<(Uuid, i64)> = synced(teams, origin)
+            .select_only()
+            .column(membership::Column::TeamId)
+            .column_as(membership::Column::UserId.count(), "n")
+            .group_by(membership::Column::TeamId)
+            .into_tuple()
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("count members"))?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, n)| (TeamId(id), count(n)))
+            .collect())
+    }
+
+    /// Returns the synchronized members of some teams with the role that the directory gave; of a single one, at most
+    /// `limit` after a user.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn synced_members(
+        &self,
+        teams: &[TeamId],
+        origin: MembershipOrigin,
+        after: Option<UserId>,
+        limit: u64,
+    ) -> Result<Vec<(TeamId, UserId, TeamRole)>, StoreError> {
+        let after = after.map(|id| membership::Column::UserId.gt(id.0));
+        let rows = synced(teams, origin)
+            .filter(Condition::all().add_option(after))
+            .order_by_asc(membership::Column::UserId)
+            .limit(limit)
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read members"))?;
+        read_roles(rows)
+    }
+
+    /// Returns which of some users are synchronized members of some teams.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn synced_among(
+        &self,
+        teams: &[TeamId],
+        origin: MembershipOrigin,
+        users: &[UserId],
+    ) -> Result<BTreeMap<(TeamId, UserId), TeamRole>, StoreError> {
+        let mut found = BTreeMap::new();
+        for chunk in users.chunks(rows_per_statement(1)) {
+            let rows = synced(teams, origin)
+                .filter(membership::Column::UserId.is_in(chunk.iter().map(|id| id.0)))
+                .all(self.db())
+                .await
+                .map_err(StoreError::of("read members"))?;
+            let roles = read_roles(rows)?.into_iter();
+            found.extend(roles.map(|(team, user, role)| ((team, user), role)));
+        }
+        Ok(found)
+    }
+
+    /// Returns which of some users owners keep out of which teams (D-35).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn kept_out(
+        &self,
+        organization: OrganizationId,
+        users: &[UserId],
+    ) -> Result<BTreeSet<(TeamId, UserId)>, StoreError> {
+        kept_out(self.db(), organization, users).await
+    }
+
+    /// Returns the managers' teams that users are members of, by the manager; archived ones too, as someone can be left
+    /// in one by a run that was stopped.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn manager_teams_of(
+        &self,
+        integration: IntegrationId,
+        users: &[UserId],
+    ) -> Result<BTreeMap<UserId, BTreeMap<ExternalId, FormerTeam>>, StoreError> {
+        let operation = "read managers' teams";
+        let mut found: BTreeMap<UserId, BTreeMap<ExternalId, FormerTeam>> = BTreeMap::new();
+        for chunk in users.chunks(rows_per_statement(1)) {
+            let query = Query::select()
+                .column((membership::Entity, membership::Column::UserId))
+                .column((team::Entity, team::Column::Id))
+                .column((team::Entity, team::Column::Name))
+                .column((team::Entity, team::Column::ExternalId))
+                .from(membership::Entity)
+                .inner_join(
+                    team::Entity,
+                    Expr::col((team::Entity, team::Column::Id))
+                        .equals((membership::Entity, membership::Column::TeamId)),
+                )
+                .and_where(team::Column::IntegrationId.eq(integration.0))
+                .and_where(team::Column::Source.eq(TeamSource::Manager.as_str()))
+                .and_where(membership::Column::Origin.eq(MembershipOrigin::Manager.as_str()))
+                .and_where(membership::Column::Role.eq(TeamRole::Member.as_str()))
+                .and_where(membership::Column::UserId.is_in(chunk.iter().map(|id| id.0)))
+                .to_owned();
+            let rows = self.db().query_all(&query).await;
+            for row in rows.map_err(StoreError::of(operation))? {
+                let read = || -> Result<_, sea_orm::DbErr> {
+                    let user: Uuid = row.try_get("", "user_id")?;
+                    let id: Uuid = row.try_get("", "id")?;
+                    let manager: String = row.try_get("", "external_id")?;
+                    Ok((user, id, row.try_get::<String>("", "name")?, manager))
+                };
+                let (user, id, name, manager) = read().map_err(StoreError::of(operation))?;
+                let former = FormerTeam {
+                    id: TeamId(id),
+                    name,
+                };
+                found
+                    .entry(UserId(user))
+                    .or_default()
+                    .insert(ExternalId(manager), former);
+            }
+        }
+        Ok(found)
+    }
+}
+
+pub(crate) async fn kept_out(
+    db: &impl ConnectionTrait,
+    organization: OrganizationId,
+    users: &[UserId],
+) -> Result<BTreeSet<(TeamId, UserId)>, StoreError> {
+    let mut found = BTreeSet::new();
+    for chunk in users.chunks(rows_per_statement(1)) {
+        let rows: Vec<(Option<Uuid>, Uuid)> = user_hold::Entity::in_organization(organization.0)
+            .select_only()
+            .columns([user_hold::Column::TeamId, user_hold::Column::UserId])
+            .filter(user_hold::Column::Kind.eq(UserHoldKind::KeepOutOfTeam.as_str()))
+            .filter(user_hold::Column::UserId.is_in(chunk.iter().map(|id| id.0)))
+            .into_tuple()
+            .all(db)
+            .await
+            .map_err(StoreError::of("read holds of users"))?;
+        found.extend(
+            rows.into_iter()
+                .filter_map(|(team, user)| Some((TeamId(team?), UserId(user)))),
+        );
+    }
+    Ok(found)
+}
+
+/// A change that decides whether the user is there at all must be made first; one of fields need not.
+fn cause(id: Uuid, action: ChangeAction) -> Option<ChangeId> {
+    (action != ChangeAction::Update).then_some(ChangeId(id))
+}
+
+fn synced(teams: &[TeamId], origin: MembershipOrigin) -> sea_orm::Select<membership::Entity> {
+    membership::Entity::find()
+        .filter(membership::Column::TeamId.is_in(teams.iter().map(|id| id.0)))
+        .filter(membership::Column::Origin.eq(origin.as_str()))
+}
+
+fn read_roles(rows: Vec<membership::Model>) -> Result<Vec<(TeamId, UserId, TeamRole)>, StoreError> {
+    rows.into_iter()
+        .map(|row| {
+            let role = parse("membership.role", &row.role)?;
+            Ok((TeamId(row.team_id), UserId(row.user_id), role))
+        })
+        .collect()
+}

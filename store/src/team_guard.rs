@@ -1,0 +1,206 @@
+//! The guard's part of the database for teams: what a plan would archive and take away, and what of that must wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockstep_domain::{
+    ChangeAction, InboundRules, MembershipOrigin, RecordOrigin, TeamArchivalReason, TeamFields,
+    TeamId, TeamStatus,
+};
+use lockstep_entity::{membership, run_change, team};
+use lockstep_sync::guard::{Excess, Loss, archivals, member_removals};
+use sea_orm::{
+    ColumnTrait as _, Condition, JsonValue, PaginatorTrait as _, QueryFilter as _, QuerySelect as _,
+};
+use uuid::Uuid;
+
+use crate::column::{count, from_json, rows_per_statement};
+use crate::guard::hold;
+use crate::plan::planned;
+use crate::{Lease, Store, StoreError, Tx};
+
+/// Actions that take someone out of a team.
+pub(crate) const REMOVALS: [&str; 2] = [
+    ChangeAction::RemoveMember.as_str(),
+    ChangeAction::RemoveSupervisor.as_str(),
+];
+
+impl Store {
+    /// Holds archivals, and losses of single teams, that are over their limits, with whatever follows from them (D-48).
+    pub(crate) async fn hold_teams(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+        rules: &InboundRules,
+    ) -> Result<Vec<Excess>, StoreError> {
+        let archived = counted_archivals(tx, lease).await?;
+        let in_use = self.count_synced_teams(tx, lease.integration_id.0).await?;
+        let archived_excess = archivals(archived.len() as u64, in_use, &rules.limits);
+        if let Some(excess) = &archived_excess {
+            for ids in archived.chunks(rows_per_statement(2)) {
+                let them = run_change::Column::Id.is_in(ids.iter().copied());
+                let what_follows = run_change::Column::DependsOn.is_in(ids.iter().copied());
+                let which = Condition::any().add(them).add(what_follows);
+                hold(tx, lease, which, excess).await?;
+            }
+        }
+        let losses = self.losses(tx, lease, rules).await?;
+        let (teams, removal_excess) = member_removals(&losses, &rules.limits);
+        if let Some(excess) = &removal_excess {
+            for teams in teams.chunks(rows_per_statement(2)) {
+                hold(tx, lease, taken_from(teams), excess).await?;
+            }
+        }
+        Ok(archived_excess.into_iter().chain(removal_excess).collect())
+    }
+
+    /// Number of teams in use that an integration manages.
+    pub(crate) async fn count_synced_teams(
+        &self,
+        tx: &Tx,
+        integration: Uuid,
+    ) -> Result<u64, StoreError> {
+        team::Entity::of_integration(integration)
+            .filter(team::Column::Status.eq(TeamStatus::Active.as_str()))
+            .filter(team::Column::Origin.eq(RecordOrigin::EntraId.as_str()))
+            .count(tx)
+            .await
+            .map_err(StoreError::of("count teams"))
+    }
+
+    /// What each team that stays in use would lose, for those that lose more than is never held.
+    async fn losses(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+        rules: &InboundRules,
+    ) -> Result<Vec<Loss>, StoreError> {
+        let lost = lost_by_team(tx, lease).await?;
+        let allowance = u64::from(rules.limits.member_removals_per_team.allowance);
+        let maximum = rules.limits.member_removals_per_team.maximum;
+        let least = maximum.map_or(allowance, |maximum| Ord::min(allowance, u64::from(maximum)));
+        let teams: Vec<Uuid> = lost
+            .iter()
+            .filter(|(_, lost)| **lost > least)
+            .map(|(team, _)| *team)
+            .collect();
+        let archived = archived_among(tx, lease, &teams).await?;
+        let teams: Vec<Uuid> = teams
+            .into_iter()
+            .filter(|team| !archived.contains(team))
+            .collect();
+        let had = members_by_team(tx, &teams).await?;
+        let loss = |team: &Uuid| Loss {
+            team: TeamId(*team),
+            lost: lost[team],
+            had: had.get(team).copied().unwrap_or_default(),
+        };
+        Ok(teams.iter().map(loss).collect())
+    }
+}
+
+/// Rows that archive teams, but for those of a rule that an owner switched off: the owner said what becomes of them.
+async fn counted_archivals(tx: &Tx, lease: &Lease) -> Result<Vec<Uuid>, StoreError> {
+    let rows: Vec<(Uuid, JsonValue)> = planned(lease)
+        .select_only()
+        .columns([run_change::Column::Id, run_change::Column::After])
+        .filter(run_change::Column::Action.eq(ChangeAction::Archive.as_str()))
+        .into_tuple()
+        .all(tx)
+        .await
+        .map_err(StoreError::of("read planned archivals"))?;
+    let mut counted = Vec::new();
+    for (id, after) in rows {
+        let after: TeamFields = from_json("run_change.after", after)?;
+        if after.archival_reason != Some(TeamArchivalReason::RuleOff) {
+            counted.push(id);
+        }
+    }
+    Ok(counted)
+}
+
+/// Members that each team would lose: removed, or moved to another.
+async fn lost_by_team(tx: &Tx, lease: &Lease) -> Result<BTreeMap<Uuid, u64>, StoreError> {
+    let removed = planned(lease).filter(run_change::Column::Action.is_in(REMOVALS));
+    let moved = planned(lease).filter(run_change::Column::MovedFromId.is_not_null());
+    let mut lost: BTreeMap<Uuid, u64> = BTreeMap::new();
+    for (rows, team) in [
+        (removed, run_change::Column::PlatformId),
+        (moved, run_change::Column::MovedFromId),
+    ] {
+        let rows: Vec<(Uuid, i64)> = rows
+            .select_only()
+            .column(team)
+            .column_as(run_change::Column::Id.count(), "n")
+            .group_by(team)
+            .into_tuple()
+            .all(tx)
+            .await
+            .map_err(StoreError::of("count what teams lose"))?;
+        for (team, n) in rows {
+            *lost.entry(team).or_default() += count(n);
+        }
+    }
+    Ok(lost)
+}
+
+/// Which of some teams are archived, or will be by the plan: what they lose is counted with their archival.
+async fn archived_among(
+    tx: &Tx,
+    lease: &Lease,
+    teams: &[Uuid],
+) -> Result<BTreeSet<Uuid>, StoreError> {
+    let mut found = BTreeSet::new();
+    for chunk in teams.chunks(rows_per_statement(1)) {
+        let now: Vec<Uuid> = team::Entity::of_integration(lease.integration_id.0)
+            .select_only()
+            .column(team::Column::Id)
+            .filter(team::Column::Status.eq(TeamStatus::Archived.as_str()))
+            .filter(team::Column::Id.is_in(chunk.iter().copied()))
+            .into_tuple()
+            .all(tx)
+            .await
+            .map_err(StoreError::of("read archived teams"))?;
+        let soon: Vec<Option<Uuid>> = planned(lease)
+            .select_only()
+            .column(run_change::Column::PlatformId)
+            .filter(run_change::Column::Action.eq(ChangeAction::Archive.as_str()))
+            .filter(run_change::Column::PlatformId.is_in(chunk.iter().copied()))
+            .into_tuple()
+            .all(tx)
+            .await
+            .map_err(StoreError::of("read planned archivals"))?;
+        found.extend(now.into_iter().chain(soon.into_iter().flatten()));
+    }
+    Ok(found)
+}
+
+async fn members_by_team(tx: &Tx, teams: &[Uuid]) -> Result<BTreeMap<Uuid, u64>, StoreError> {
+    use sea_orm::EntityTrait as _;
+    let mut found = BTreeMap::new();
+    for chunk in teams.chunks(rows_per_statement(1)) {
+        let rows: Vec<(Uuid, i64)> = membership::Entity::find()
+            .select_only()
+            .column(membership::Column::TeamId)
+            .column_as(membership::Column::UserId.count(), "n")
+            .filter(membership::Column::TeamId.is_in(chunk.iter().copied()))
+            .filter(membership::Column::Origin.ne(MembershipOrigin::Manual.as_str()))
+            .group_by(membership::Column::TeamId)
+            .into_tuple()
+            .all(tx)
+            .await
+            .map_err(StoreError::of("count members"))?;
+        found.extend(rows.into_iter().map(|(team, n)| (team, count(n))));
+    }
+    Ok(found)
+}
+
+/// Rows that take someone out of one of some teams, a move to another included.
+fn taken_from(teams: &[TeamId]) -> Condition {
+    let ids = || teams.iter().map(|team| team.0);
+    let removed = Condition::all()
+        .add(run_change::Column::PlatformId.is_in(ids()))
+        .add(run_change::Column::Action.is_in(REMOVALS));
+    Condition::any()
+        .add(removed)
+        .add(run_change::Column::MovedFromId.is_in(ids()))
+}

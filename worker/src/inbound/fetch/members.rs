@@ -1,0 +1,249 @@
+//! Members and owners of groups, listed: of every group in a complete read, else of those whose members are not known.
+
+use std::collections::{BTreeMap, HashSet};
+
+use lockstep_domain::{
+    DirectoryGroup, ExternalId, MemberPatch, MemberRelation, MembersRead, RunPhase,
+};
+use lockstep_graph::{ErrorClass, GraphError, Member, Page, Pages};
+use lockstep_store::group_member::MemberList;
+use lockstep_store::lease::Step;
+use uuid::Uuid;
+
+use super::{ROUNDS, Round, incomplete};
+use crate::failure::Stop;
+use crate::inbound::{Execution, Frozen, patch};
+
+/// Groups whose members are asked for together: one batch.
+const CHUNK: u64 = 20;
+
+/// With this permission, an empty list of hidden members means that there are none.
+const READ_HIDDEN: &str = "Member.Read.Hidden";
+
+/// Lists members; returns how many groups had others than the mirror knew.
+///
+/// # Errors
+/// Why the run does not go on.
+pub(super) async fn list(
+    execution: &mut Execution<'_>,
+    frozen: &Frozen,
+    all: bool,
+) -> Result<u64, Stop> {
+    let mut listing = Listing {
+        execution,
+        frozen,
+        sees_hidden: None,
+        processed: 0,
+        changed: 0,
+        readable: 0,
+        refused: None,
+    };
+    let mut after: Option<ExternalId> = None;
+    loop {
+        let store = &listing.execution.worker.store;
+        let integration = frozen.integration.id;
+        let ids = store
+            .groups_to_list(integration, all, after.as_ref(), CHUNK)
+            .await?;
+        let Some(last) = ids.last() else { break };
+        after = Some(last.clone());
+        listing.chunk(&ids).await?;
+    }
+    match listing {
+        // Not one group that refuses, but all of them: the permission is missing.
+        Listing {
+            readable: 0,
+            refused: Some(refusal),
+            processed: 2..,
+            ..
+        } if all => Err(refusal.into()),
+        Listing { changed, .. } => Ok(changed),
+    }
+}
+
+struct Listing<'r, 'w> {
+    execution: &'r mut Execution<'w>,
+    frozen: &'r Frozen,
+    /// Whether hidden members are shown; none while nobody needed to know.
+    sees_hidden: Option<bool>,
+    processed: u64,
+    changed: u64,
+    readable: u64,
+    refused: Option<GraphError>,
+}
+
+impl Listing<'_, '_> {
+    async fn chunk(&mut self, ids: &[ExternalId]) -> Result<(), Stop> {
+        let names: Vec<String> = ids.iter().map(|id| id.0.clone()).collect();
+        let client = self.frozen.client.clone();
+        let store = &self.execution.worker.store;
+        let groups = store.groups(self.frozen.integration.id, ids).await?;
+        let answers = client.group_members_batch(&names).await?;
+        let mut read = self.take(MemberRelation::Member, &groups, answers).await?;
+        if self.frozen.rules.group_teams.owners_are_supervisors {
+            let answers = client.group_owners_batch(&names).await?;
+            let owners = self.take(MemberRelation::Owner, &groups, answers).await?;
+            let unreadable = owners
+                .into_iter()
+                .filter(|(_, read)| *read != MembersRead::Known);
+            read.extend(unreadable);
+        }
+        self.processed += ids.len() as u64;
+        let store = &self.execution.worker.store;
+        let run = store
+            .note_members_read(&self.execution.lease, self.step(), &read)
+            .await?;
+        self.execution.reached(run).await
+    }
+
+    /// Takes the first pages of some groups over, and follows those that have more. Says what is known of each now.
+    async fn take(
+        &mut self,
+        relation: MemberRelation,
+        groups: &BTreeMap<ExternalId, DirectoryGroup>,
+        answers: Vec<(String, Result<Page<Member>, GraphError>)>,
+    ) -> Result<BTreeMap<ExternalId, MembersRead>, Stop> {
+        let (mut read, mut whole, mut large) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for (id, answer) in answers {
+            let group = ExternalId(id);
+            let hides = relation == MemberRelation::Member
+                && groups.get(&group).is_some_and(|group| group.hides_members);
+            let known = match answer {
+                Ok(ref page) if page.last && page.items.is_empty() && hides => {
+                    self.known_when_hidden().await?
+                }
+                Ok(_) => MembersRead::Known,
+                // D-51: one group that refuses, or is gone by now, leaves its team as it is.
+                Err(ref error) if leaves_the_team(error) => MembersRead::Unreadable,
+                Err(error) => return Err(error.into()),
+            };
+            match answer {
+                Ok(page) if page.last && known == MembersRead::Known => {
+                    whole.push(list_of(&group, relation, page, true));
+                }
+                Ok(_) if known == MembersRead::Known => large.push(group.clone()),
+                Ok(_) => {}
+                Err(error) if error.class() == ErrorClass::Permission => {
+                    self.refused = Some(error);
+                }
+                Err(_) => {}
+            }
+            self.readable += u64::from(known != MembersRead::Unreadable);
+            read.insert(group, known);
+        }
+        self.save(&whole).await?;
+        for group in large {
+            let known = self.large(&group, relation).await?;
+            read.insert(group, known);
+        }
+        Ok(read)
+    }
+
+    async fn save(&mut self, lists: &[MemberList]) -> Result<(), Stop> {
+        let store = &self.execution.worker.store;
+        let (run, changed) = store
+            .save_member_lists(&self.execution.lease, self.step(), lists)
+            .await?;
+        self.changed += changed;
+        self.execution.reached(run).await
+    }
+
+    /// Lists a group that does not fit into one page, a page a transaction. Whom the list did not name is removed at its
+    /// end alone.
+    async fn large(
+        &mut self,
+        group: &ExternalId,
+        relation: MemberRelation,
+    ) -> Result<MembersRead, Stop> {
+        for _ in 0..ROUNDS {
+            match self.large_once(group, relation).await {
+                Ok(known) => return Ok(known),
+                Err(Round::Again | Round::Reset) => {}
+                Err(Round::Stop(stop)) => return Err(stop),
+            }
+        }
+        Err(incomplete())
+    }
+
+    async fn large_once(
+        &mut self,
+        group: &ExternalId,
+        relation: MemberRelation,
+    ) -> Result<MembersRead, Round> {
+        let client = &self.frozen.client;
+        let mut pages: Pages<Member> = match relation {
+            MemberRelation::Member => client.group_members(group.as_str()),
+            MemberRelation::Owner => client.group_owners(group.as_str()),
+        };
+        // About 32 bytes for each member of this one group: the only thing here that grows with what is read.
+        let mut listed: HashSet<u128> = HashSet::new();
+        let before = self.changed;
+        loop {
+            let page = match pages.next().await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                // Deleted, or refused, half-way: nothing was removed yet, and nothing is.
+                Err(error) if leaves_the_team(&error) => return Ok(MembersRead::Unreadable),
+                Err(error) => return Err(Round::of(error)),
+            };
+            listed.extend(page.items.iter().map(|member| mark(&member.id)));
+            self.save(&[list_of(group, relation, page, false)]).await?;
+        }
+        let (store, step) = (&self.execution.worker.store, self.step());
+        let is_listed = |id: &ExternalId| listed.contains(&mark(id.as_str()));
+        let (run, swept) = store
+            .sweep_members(&self.execution.lease, step, group, relation, is_listed)
+            .await
+            .map_err(Stop::from)?;
+        // However many pages found something, it is one group.
+        self.changed = before + u64::from(self.changed > before || swept > 0);
+        self.execution.reached(run).await?;
+        Ok(MembersRead::Known)
+    }
+
+    async fn known_when_hidden(&mut self) -> Result<MembersRead, Stop> {
+        if self.sees_hidden.is_none() {
+            let granted = self.frozen.client.granted_permissions().await?;
+            let sees = granted.is_some_and(|names| names.iter().any(|name| name == READ_HIDDEN));
+            self.sees_hidden = Some(sees);
+        }
+        Ok(if self.sees_hidden == Some(true) {
+            MembersRead::Known
+        } else {
+            MembersRead::Hidden
+        })
+    }
+
+    fn step(&self) -> Step {
+        Step {
+            phase: RunPhase::ReadingMembers,
+            processed: self.processed,
+            total: None,
+        }
+    }
+}
+
+/// Whether an error concerns one group alone.
+fn leaves_the_team(error: &GraphError) -> bool {
+    matches!(error.class(), ErrorClass::NotFound | ErrorClass::Permission)
+}
+
+fn list_of(
+    group: &ExternalId,
+    relation: MemberRelation,
+    page: Page<Member>,
+    is_whole: bool,
+) -> MemberList {
+    let members: Vec<MemberPatch> = page.items.into_iter().map(patch::member).collect();
+    MemberList {
+        group: group.clone(),
+        relation,
+        members,
+        is_whole,
+    }
+}
+
+/// Stands for an id in a set of very many: 128 bits of its hash, which no two will share.
+fn mark(id: &str) -> u128 {
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).as_u128()
+}

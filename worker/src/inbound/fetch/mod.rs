@@ -1,0 +1,132 @@
+//! Fetch: the directory into the mirror (D-52), users first, then groups and their members when teams are made from them.
+//!
+//! A complete read takes the delta link first and lists afterwards, so that whatever happens while it lists comes
+//! again with the next read of changes. When a delta link is there already, its changes are taken over before the
+//! list: what the list then still finds was missed by delta, and is counted.
+
+mod groups;
+mod members;
+mod reading;
+mod users;
+
+use lockstep_domain::{ReadMode, RunErrorCode};
+use lockstep_graph::DeltaLink;
+use lockstep_store::read::{NextRead, ReadEnd};
+
+use self::groups::Groups;
+pub(crate) use self::groups::select as groups_select;
+use self::reading::{Reading, Round};
+use self::users::Users;
+use super::{Execution, Frozen};
+use crate::failure::{Failure, Stop};
+
+/// How often a round begins again because Graph forgot its pages.
+const ROUNDS: u32 = 3;
+
+/// Reads the directory into the mirror, completely or what changed.
+///
+/// # Errors
+/// Why the read was not complete; nothing is concluded from it then.
+pub(super) async fn fetch(execution: &mut Execution<'_>, frozen: &Frozen) -> Result<(), Stop> {
+    let integration = &frozen.integration;
+    let link = usable_link(
+        integration.users_delta_link.as_deref(),
+        integration.users_select.as_deref(),
+        &users::SELECT.fingerprint(),
+    );
+    let mode = read_mode(execution, frozen, link.is_some()).await?;
+    let store = &execution.worker.store;
+    let run = store.begin_read(&execution.lease, mode).await?;
+    execution.reached(run).await?;
+    let users = Reading::of(execution, frozen, Users)
+        .read(mode, link)
+        .await?;
+    let groups = fetch_groups(execution, frozen, users.mode).await?;
+    let (groups, missed) = groups.unzip();
+    let missed_by_delta = match (users.missed_by_delta, missed.flatten()) {
+        (None, None) => None,
+        (users, groups) => Some(users.unwrap_or_default() + groups.unwrap_or_default()),
+    };
+    let end = ReadEnd {
+        mode: users.mode,
+        users: NextRead {
+            delta_link: users.link.into_string(),
+            select: users::SELECT.fingerprint(),
+        },
+        groups,
+        missed_by_delta,
+    };
+    let store = &execution.worker.store;
+    let run = store.end_read(&execution.lease, &end).await?;
+    execution.reached(run).await
+}
+
+/// Reads groups and members, if teams are made from groups; without that, no permission for groups is needed (E-026).
+/// Returns where the next read goes on, and how much the reads of changes had missed.
+async fn fetch_groups(
+    execution: &mut Execution<'_>,
+    frozen: &Frozen,
+    mode: ReadMode,
+) -> Result<Option<(NextRead, Option<u64>)>, Stop> {
+    if !frozen.rules.group_teams.enabled {
+        return Ok(None);
+    }
+    let select = groups::select(&frozen.rules);
+    let integration = &frozen.integration;
+    let link = usable_link(
+        integration.groups_delta_link.as_deref(),
+        integration.groups_select.as_deref(),
+        &select.fingerprint(),
+    );
+    let read = Reading::of(execution, frozen, Groups(select))
+        .read(mode, link)
+        .await?;
+    groups::confirm_missing(execution, frozen).await?;
+    let is_full = read.mode == ReadMode::Full;
+    let different = members::list(execution, frozen, is_full).await?;
+    let next = NextRead {
+        delta_link: read.link.into_string(),
+        select: select.fingerprint(),
+    };
+    let missed = read.missed_by_delta.map(|missed| missed + different);
+    Ok(Some((next, missed)))
+}
+
+/// A link tracks the attributes it was asked with; with others it is of no use.
+fn usable_link(link: Option<&str>, tracked: Option<&str>, wanted: &str) -> Option<DeltaLink> {
+    link.filter(|_| tracked == Some(wanted)).map(DeltaLink::new)
+}
+
+/// Everything is read the first time, once a week, when someone asks for it, when a worker that was lost had begun to,
+/// and when someone was missing from the last list: only another list can tell that it was wrong.
+async fn read_mode(
+    execution: &Execution<'_>,
+    frozen: &Frozen,
+    has_link: bool,
+) -> Result<ReadMode, Stop> {
+    let store = &execution.worker.store;
+    let age = frozen
+        .integration
+        .last_full_read_at
+        .map(|at| store.now() - at);
+    let limit = chrono::Duration::days(i64::from(frozen.rules.full_read_every_days));
+    let began_full = execution.run.read_mode == Some(ReadMode::Full);
+    let full = !has_link
+        || execution.run.full_requested
+        || began_full
+        || age.is_none_or(|age| age >= limit)
+        || store.waits_for_a_list(frozen.integration.id).await?;
+    Ok(if full {
+        ReadMode::Full
+    } else {
+        ReadMode::Delta
+    })
+}
+
+fn incomplete() -> Stop {
+    Stop::Failed(Box::new(Failure::new(
+        RunErrorCode::IncompleteRead,
+        "The directory could not be read to the end, so nothing was concluded from it.",
+        None,
+    )))
+}
