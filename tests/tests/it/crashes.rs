@@ -13,7 +13,7 @@ use crate::world::{Backend, World, both, id_of, many, people, person};
 
 /// Works on a run until it has reported `steps` times, then vanishes like a killed process: whatever transaction
 /// was open is rolled back, and nothing is released. False when the run ended before.
-async fn die_after(world: &World, run: lockstep_domain::RunId, steps: usize) -> bool {
+pub(crate) async fn die_after(world: &World, run: lockstep_domain::RunId, steps: usize) -> bool {
     let mut signals = world.bus().subscribe().filter(|signal| {
         let reported = matches!(signal, Signal::Run { run_id, .. } if *run_id == run);
         futures::future::ready(reported)

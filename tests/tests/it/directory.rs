@@ -12,7 +12,7 @@ use crate::world::{World, both, id_of, many, people};
 both! {
     async fn fault_d12_an_empty_directory_deactivates_nobody(backend) {
         let generous = ChangeLimit { allowance: 1_000, percent: None, maximum: None };
-        let limits = InboundLimits { user_deactivations: generous, email_changes: generous };
+        let limits = InboundLimits { user_deactivations: generous, email_changes: generous, ..InboundLimits::default() };
         let rules = InboundRules { limits, ..InboundRules::default() };
         let world = World::with_rules(backend, many(30), rules).await;
         world.sync().await;

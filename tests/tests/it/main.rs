@@ -9,6 +9,9 @@
 )]
 
 mod set_up;
+mod team_crashes;
+mod team_laws;
+mod teams;
 mod world;
 
 mod crashes;

@@ -408,33 +408,41 @@ pub(crate) fn provider(sandbox: &str) -> Provider {
     }
 }
 
-/// `UPDATE Ada Example [jobTitle: Teacher -> Head] APPLIED`
+/// `UPDATE Ada Example [jobTitle: Teacher -> Head] APPLIED`, `ADD_MEMBER Ada Example to Sales APPLIED`
 pub(crate) fn line(change: &Change) -> String {
-    let fields: Vec<String> = FieldChange::between(
-        change.before.as_ref(),
-        change.after.as_ref().or(change.before.as_ref()),
-    )
-    .iter()
-    .map(|f| {
-        format!(
-            "{}: {} -> {}",
-            f.field,
-            f.before.as_deref().unwrap_or("-"),
-            f.after.as_deref().unwrap_or("-")
-        )
-    })
-    .collect();
+    let after = change.after.as_ref().or(change.before.as_ref());
+    let fields: Vec<String> = FieldChange::between(change.before.as_ref(), after)
+        .iter()
+        .map(|f| {
+            format!(
+                "{}: {} -> {}",
+                f.field,
+                f.before.as_deref().unwrap_or("-"),
+                f.after.as_deref().unwrap_or("-")
+            )
+        })
+        .collect();
+    let fields = fields.join(", ");
     let reason = change.reason.as_ref().map(|reason| match &reason.field {
         Some(field) => format!(" {} {field}", reason.code),
         None => format!(" {}", reason.code),
     });
+    let (action, outcome) = (change.action, change.outcome);
+    let reason = reason.unwrap_or_default();
+    let Some(member) = &change.member else {
+        return format!(
+            "{action} {} [{fields}] {outcome}{reason}",
+            change.display_name
+        );
+    };
+    let from = change
+        .moved_from
+        .as_ref()
+        .map(|(_, name)| format!(" from {name}"));
+    let (name, team) = (&member.name, &change.display_name);
     format!(
-        "{} {} [{}] {}{}",
-        change.action,
-        change.display_name,
-        fields.join(", "),
-        change.outcome,
-        reason.unwrap_or_default()
+        "{action} {name}{} to {team} {outcome}{reason}",
+        from.unwrap_or_default()
     )
 }
 
