@@ -17,6 +17,7 @@ pub mod hash;
 pub mod hold;
 pub mod id;
 pub mod integration;
+pub mod permission;
 pub mod platform;
 pub mod rules;
 pub mod run;
@@ -47,6 +48,7 @@ pub use integration::{
     ActivationBlocker, EntraCloud, IntegrationState, PauseReason, PauseResolution, SyncDirection,
     TenantName,
 };
+pub use permission::{PERMISSIONS, Permission, READ_HIDDEN_MEMBERS};
 pub use platform::{
     DeactivationReason, LinkMatch, PlatformUser, RecordOrigin, Role, UserLink, UserStatus,
 };
@@ -60,6 +62,6 @@ pub use run::{
 };
 pub use schedule::{InvalidSchedule, Schedule};
 pub use team::{
-    Membership, MembershipOrigin, Team, TeamArchivalReason, TeamKey, TeamRole, TeamSource,
-    TeamStatus, UserHold, UserHoldKind, name_key, name_suffix,
+    MembershipOrigin, MembershipOriginKind, Team, TeamArchivalReason, TeamKey, TeamRole,
+    TeamSource, TeamStatus, UserHold, UserHoldKind, name_key, name_suffix,
 };

@@ -50,10 +50,10 @@ text_enum! {
 impl TeamSource {
     /// Origin of the memberships that such a team gets from the directory.
     #[must_use]
-    pub const fn origin(self) -> MembershipOrigin {
+    pub const fn origin(self) -> MembershipOriginKind {
         match self {
-            Self::Group => MembershipOrigin::Group,
-            Self::Manager => MembershipOrigin::Manager,
+            Self::Group => MembershipOriginKind::Group,
+            Self::Manager => MembershipOriginKind::Manager,
         }
     }
 }
@@ -70,7 +70,7 @@ text_enum! {
 
 text_enum! {
     /// Where a membership comes from. It ends when the last of its origins does.
-    pub enum MembershipOrigin {
+    pub enum MembershipOriginKind {
         /// Added by hand; runs leave it (D-35).
         Manual = "MANUAL",
         /// Membership of the group in the directory.
@@ -135,13 +135,13 @@ pub struct Team {
 
 /// One origin of a user's membership of a team.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Membership {
+pub struct MembershipOrigin {
     /// The team.
     pub team_id: TeamId,
     /// The user.
     pub user_id: UserId,
     /// Where the membership comes from.
-    pub origin: MembershipOrigin,
+    pub origin: MembershipOriginKind,
     /// Role that this origin gives.
     pub role: TeamRole,
     /// Who added the membership by hand, none for synchronized ones.

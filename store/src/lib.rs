@@ -23,6 +23,7 @@ pub mod hold;
 pub mod idempotency;
 pub mod integration;
 pub mod lease;
+pub mod manager;
 pub mod membership;
 mod membership_apply;
 pub mod mirror;

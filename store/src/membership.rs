@@ -5,14 +5,12 @@
 use std::collections::BTreeMap;
 
 use lockstep_domain::{
-    Actor, Membership, MembershipOrigin, OrganizationId, PlatformUser, Team, TeamId, TeamRole,
-    UserId,
+    Actor, MembershipOrigin, MembershipOriginKind, OrganizationId, Team, TeamId, TeamRole, UserId,
 };
 use lockstep_entity::membership::{self, Column};
-use lockstep_entity::{directory_user, user_link};
 use sea_orm::sea_query::{
-    Alias, Expr, ExprTrait as _, Func, IntoIden as _, JoinType, OnConflict, Order, Query,
-    SelectStatement, WindowStatement,
+    Alias, Expr, ExprTrait as _, Func, IntoIden as _, OnConflict, Order, Query, SelectStatement,
+    WindowStatement,
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, IdenStatic as _,
@@ -22,12 +20,11 @@ use uuid::Uuid;
 
 use crate::column::{count, from_optional_json, parse, rows_per_statement, to_json};
 use crate::page::{Page, PageRequest};
-use crate::user::users_by_id;
 use crate::{Store, StoreError, Tx};
 
 /// A user of a team, or a team of a user: the role, and everything the membership comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Belonging {
+pub struct Membership {
     /// The team.
     pub team_id: TeamId,
     /// The user.
@@ -35,7 +32,7 @@ pub struct Belonging {
     /// Role of the user in the team.
     pub role: TeamRole,
     /// Where the membership comes from, never empty.
-    pub origins: Vec<Membership>,
+    pub origins: Vec<MembershipOrigin>,
 }
 
 /// Which part of the members of teams is asked for.
@@ -93,7 +90,7 @@ impl Store {
         organization: OrganizationId,
         teams: &[TeamId],
         request: &MembersRequest,
-    ) -> Result<BTreeMap<TeamId, Page<Belonging>>, StoreError> {
+    ) -> Result<BTreeMap<TeamId, Page<Membership>>, StoreError> {
         let lists: Vec<Uuid> = teams.iter().map(|id| id.0).collect();
         let page = raw(&request.page, |id| id.0);
         let pages = self
@@ -115,7 +112,7 @@ impl Store {
         organization: OrganizationId,
         users: &[UserId],
         request: &PageRequest<TeamId>,
-    ) -> Result<BTreeMap<UserId, Page<Belonging>>, StoreError> {
+    ) -> Result<BTreeMap<UserId, Page<Membership>>, StoreError> {
         let lists: Vec<Uuid> = users.iter().map(|id| id.0).collect();
         let page = raw(request, |id| id.0);
         let pages = self
@@ -134,7 +131,7 @@ impl Store {
         lists: &[Uuid],
         role: Option<TeamRole>,
         request: &PageRequest<Uuid>,
-    ) -> Result<BTreeMap<Uuid, Page<Belonging>>, StoreError> {
+    ) -> Result<BTreeMap<Uuid, Page<Membership>>, StoreError> {
         let operation = "read members of teams";
         let people = |cursor| people(organization, side, lists, role, cursor);
         let totals = self
@@ -186,10 +183,10 @@ impl Store {
         &self,
         side: Side,
         rows: &BTreeMap<Uuid, Vec<(Uuid, TeamRole)>>,
-    ) -> Result<BTreeMap<(Uuid, Uuid), Vec<Membership>>, StoreError> {
+    ) -> Result<BTreeMap<(Uuid, Uuid), Vec<MembershipOrigin>>, StoreError> {
         let items: std::collections::BTreeSet<Uuid> =
             rows.values().flatten().map(|(item, _)| *item).collect();
-        let mut found: BTreeMap<(Uuid, Uuid), Vec<Membership>> = BTreeMap::new();
+        let mut found: BTreeMap<(Uuid, Uuid), Vec<MembershipOrigin>> = BTreeMap::new();
         if items.is_empty() {
             return Ok(found);
         }
@@ -202,9 +199,9 @@ impl Store {
                 .await
                 .map_err(StoreError::of("read where memberships come from"))?;
             for row in stored {
-                let membership = read_membership(row)?;
-                let pair = (membership.team_id.0, membership.user_id.0);
-                found.entry(pair).or_default().push(membership);
+                let origin = read_origin(row)?;
+                let pair = (origin.team_id.0, origin.user_id.0);
+                found.entry(pair).or_default().push(origin);
             }
         }
         Ok(found)
@@ -225,7 +222,7 @@ impl Store {
         let row = membership::ActiveModel {
             team_id: Set(team.id.0),
             user_id: Set(user.0),
-            origin: Set(MembershipOrigin::Manual.as_str().into()),
+            origin: Set(MembershipOriginKind::Manual.as_str().into()),
             organization_id: Set(team.organization_id.0),
             role: Set(role.as_str().into()),
             added_by: Set(Some(to_json(by))),
@@ -265,7 +262,7 @@ impl Store {
         if removed.is_empty() {
             return Ok(Removal::NotThere);
         }
-        let manual = MembershipOrigin::Manual.as_str();
+        let manual = MembershipOriginKind::Manual.as_str();
         if removed.iter().all(|row| row.origin == manual) {
             return Ok(Removal::Manual);
         }
@@ -359,13 +356,13 @@ fn belonging(
     list: Uuid,
     item: Uuid,
     role: TeamRole,
-    origins: &mut BTreeMap<(Uuid, Uuid), Vec<Membership>>,
-) -> Belonging {
+    origins: &mut BTreeMap<(Uuid, Uuid), Vec<MembershipOrigin>>,
+) -> Membership {
     let (team, user) = match side.list {
         Column::TeamId => (list, item),
         _ => (item, list),
     };
-    Belonging {
+    Membership {
         team_id: TeamId(team),
         user_id: UserId(user),
         role,
@@ -373,8 +370,8 @@ fn belonging(
     }
 }
 
-pub(crate) fn read_membership(row: membership::Model) -> Result<Membership, StoreError> {
-    Ok(Membership {
+pub(crate) fn read_origin(row: membership::Model) -> Result<MembershipOrigin, StoreError> {
+    Ok(MembershipOrigin {
         team_id: row.team_id.into(),
         user_id: row.user_id.into(),
         origin: parse("membership.origin", &row.origin)?,
@@ -382,77 +379,4 @@ pub(crate) fn read_membership(row: membership::Model) -> Result<Membership, Stor
         added_by: from_optional_json("membership.added_by", row.added_by)?,
         added_at: row.added_at,
     })
-}
-
-impl Store {
-    /// Returns a user of an organization as a transaction sees it, before it is put into a team.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn user_in(
-        &self,
-        tx: &Tx,
-        organization: OrganizationId,
-        id: UserId,
-    ) -> Result<Option<PlatformUser>, StoreError> {
-        Ok(users_by_id(tx, organization, &[id.0]).await?.pop())
-    }
-
-    /// Returns the managers of users as the directory gives them, each after whose manager it is: only those who are
-    /// linked by the same integration, and nobody as the manager of themselves (D-43).
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn managers_of(
-        &self,
-        organization: OrganizationId,
-        users: &[UserId],
-    ) -> Result<Vec<(UserId, UserId)>, StoreError> {
-        let operation = "read managers";
-        let rows = self
-            .db()
-            .query_all(&managers(organization, users))
-            .await
-            .map_err(StoreError::of(operation))?;
-        rows.into_iter()
-            .map(|row| {
-                let id = |name: &str| row.try_get::<Uuid>("", name);
-                let user = id("user_id").map_err(StoreError::of(operation))?;
-                let manager = id("manager").map_err(StoreError::of(operation))?;
-                Ok((UserId(user), UserId(manager)))
-            })
-            .collect()
-    }
-}
-
-/// The link of each user, the account behind it, and the link of that account's manager.
-fn managers(organization: OrganizationId, users: &[UserId]) -> SelectStatement {
-    use directory_user::Column as Account;
-    use user_link::Column as Link;
-    let (of_user, of_manager) = (Alias::new("of_user"), Alias::new("of_manager"));
-    let own = |column: Link| Expr::col((of_user.clone(), column));
-    let theirs = |column: Link| Expr::col((of_manager.clone(), column));
-    let account = |column: Account| Expr::col((directory_user::Entity, column));
-    Query::select()
-        .expr_as(own(Link::UserId), Alias::new("user_id"))
-        .expr_as(theirs(Link::UserId), Alias::new("manager"))
-        .from_as(user_link::Entity, of_user.clone())
-        .inner_join(
-            directory_user::Entity,
-            account(Account::IntegrationId)
-                .eq(own(Link::IntegrationId))
-                .and(account(Account::ExternalId).eq(own(Link::ExternalId))),
-        )
-        .join_as(
-            JoinType::InnerJoin,
-            user_link::Entity,
-            of_manager.clone(),
-            theirs(Link::IntegrationId)
-                .eq(own(Link::IntegrationId))
-                .and(theirs(Link::ExternalId).eq(account(Account::ManagerId))),
-        )
-        .and_where(own(Link::OrganizationId).eq(organization.0))
-        .and_where(own(Link::UserId).is_in(users.iter().map(|id| id.0)))
-        .and_where(theirs(Link::UserId).ne(own(Link::UserId)))
-        .to_owned()
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
-    ChangeAction, ChangeId, ExternalId, IntegrationId, MembershipOrigin, ObjectKind,
+    ChangeAction, ChangeId, ExternalId, IntegrationId, MembershipOriginKind, ObjectKind,
     OrganizationId, TeamId, TeamRole, TeamSource, UserFields, UserHoldKind, UserId, UserStatus,
 };
 use lockstep_entity::{membership, run_change, team, user_hold, user_link};
@@ -175,7 +175,7 @@ impl Store {
     pub async fn count_synced_members(
         &self,
         teams: &[TeamId],
-        origin: MembershipOrigin,
+        origin: MembershipOriginKind,
     ) -> Result<BTreeMap<TeamId, u64>, StoreError> {
         let rows: Vec<(Uuid, i64)> = synced(teams, origin)
             .select_only()
@@ -192,27 +192,38 @@ impl Store {
             .collect())
     }
 
-    /// Returns the synchronized members of some teams with the role that the directory gave; of a single one, at most
-    /// `limit` after a user.
+    /// Returns the synchronized members of some teams, in no order, with the role that the directory gave.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn synced_members(
         &self,
         teams: &[TeamId],
-        origin: MembershipOrigin,
+        origin: MembershipOriginKind,
+    ) -> Result<Vec<(TeamId, UserId, TeamRole)>, StoreError> {
+        let rows = synced(teams, origin).all(self.db()).await;
+        read_roles(rows.map_err(StoreError::of("read members"))?)
+    }
+
+    /// Returns the next synchronized members of one team, at most `limit` after a user.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn next_synced_members(
+        &self,
+        team: TeamId,
+        origin: MembershipOriginKind,
         after: Option<UserId>,
         limit: u64,
     ) -> Result<Vec<(TeamId, UserId, TeamRole)>, StoreError> {
         let after = after.map(|id| membership::Column::UserId.gt(id.0));
-        let rows = synced(teams, origin)
+        let rows = synced(&[team], origin)
             .filter(Condition::all().add_option(after))
             .order_by_asc(membership::Column::UserId)
             .limit(limit)
             .all(self.db())
-            .await
-            .map_err(StoreError::of("read members"))?;
-        read_roles(rows)
+            .await;
+        read_roles(rows.map_err(StoreError::of("read members"))?)
     }
 
     /// Returns which of some users are synchronized members of some teams.
@@ -222,7 +233,7 @@ impl Store {
     pub async fn synced_among(
         &self,
         teams: &[TeamId],
-        origin: MembershipOrigin,
+        origin: MembershipOriginKind,
         users: &[UserId],
     ) -> Result<BTreeMap<(TeamId, UserId), TeamRole>, StoreError> {
         let mut found = BTreeMap::new();
@@ -276,7 +287,7 @@ impl Store {
                 )
                 .and_where(team::Column::IntegrationId.eq(integration.0))
                 .and_where(team::Column::Source.eq(TeamSource::Manager.as_str()))
-                .and_where(membership::Column::Origin.eq(MembershipOrigin::Manager.as_str()))
+                .and_where(membership::Column::Origin.eq(MembershipOriginKind::Manager.as_str()))
                 .and_where(membership::Column::Role.eq(TeamRole::Member.as_str()))
                 .and_where(membership::Column::UserId.is_in(chunk.iter().map(|id| id.0)))
                 .to_owned();
@@ -332,7 +343,7 @@ fn cause(id: Uuid, action: ChangeAction) -> Option<ChangeId> {
     (action != ChangeAction::Update).then_some(ChangeId(id))
 }
 
-fn synced(teams: &[TeamId], origin: MembershipOrigin) -> sea_orm::Select<membership::Entity> {
+fn synced(teams: &[TeamId], origin: MembershipOriginKind) -> sea_orm::Select<membership::Entity> {
     membership::Entity::find()
         .filter(membership::Column::TeamId.is_in(teams.iter().map(|id| id.0)))
         .filter(membership::Column::Origin.eq(origin.as_str()))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
-    ChangeAction, ChangeOutcome, ChangeReasonCode, ExternalId, IntegrationId, MembershipOrigin,
+    ChangeAction, ChangeOutcome, ChangeReasonCode, ExternalId, IntegrationId, MembershipOriginKind,
     ObjectKind, RecordOrigin, RunPhase, Team, TeamFields, TeamId, TeamKey, TeamRole, TeamStatus,
 };
 use lockstep_entity::{membership, run_change, team};
@@ -285,8 +285,8 @@ fn judge(
 async fn release_members(tx: &Tx, intent: &Intent) -> Result<(), StoreError> {
     use membership::Column;
     let operation = "release the members of a team";
-    let (manual, synced) = (MembershipOrigin::Manual, intent.key.source.origin());
-    let of = |origin: MembershipOrigin| {
+    let (manual, synced) = (MembershipOriginKind::Manual, intent.key.source.origin());
+    let of = |origin: MembershipOriginKind| {
         Condition::all()
             .add(Column::TeamId.eq(intent.team.0))
             .add(Column::Origin.eq(origin.as_str()))

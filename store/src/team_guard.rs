@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
-    ChangeAction, InboundRules, MembershipOrigin, RecordOrigin, TeamArchivalReason, TeamFields,
+    ChangeAction, InboundRules, MembershipOriginKind, RecordOrigin, TeamArchivalReason, TeamFields,
     TeamId, TeamStatus,
 };
 use lockstep_entity::{membership, run_change, team};
@@ -183,7 +183,7 @@ async fn members_by_team(tx: &Tx, teams: &[Uuid]) -> Result<BTreeMap<Uuid, u64>,
             .column(membership::Column::TeamId)
             .column_as(membership::Column::UserId.count(), "n")
             .filter(membership::Column::TeamId.is_in(chunk.iter().copied()))
-            .filter(membership::Column::Origin.ne(MembershipOrigin::Manual.as_str()))
+            .filter(membership::Column::Origin.ne(MembershipOriginKind::Manual.as_str()))
             .group_by(membership::Column::TeamId)
             .into_tuple()
             .all(tx)

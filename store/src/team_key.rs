@@ -502,7 +502,7 @@ pub(crate) async fn containers(
     for chunk in members.chunks(rows_per_statement(1)) {
         let ids: Vec<String> = directory_member::Entity::of_integration(integration.0)
             .select_only()
-            .distinct()
+            // Not DISTINCT: for that, SQLite would walk through all members of all groups in the order of the groups.
             .column(directory_member::Column::GroupId)
             .filter(directory_member::Column::Relation.eq(MemberRelation::Member.as_str()))
             .filter(directory_member::Column::MemberId.is_in(chunk.iter().map(ExternalId::as_str)))

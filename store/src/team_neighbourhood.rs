@@ -10,8 +10,8 @@ use lockstep_entity::{directory_group, directory_member, directory_user, team};
 use lockstep_sync::inbound::reach::Walk;
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
-    ColumnTrait as _, Condition, ExprTrait as _, PaginatorTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, EntityTrait, ExprTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
 use crate::column::{count, rows_per_statement};
@@ -282,8 +282,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Returns the direct people below some groups or managers as (group or manager, person), sorted; of a single one, at
-    /// most `limit` after a person.
+    /// Returns the direct people below some groups or managers as (group or manager, person), in no order.
     ///
     /// # Errors
     /// When the database fails.
@@ -292,36 +291,63 @@ impl Store {
         integration: IntegrationId,
         source: TeamSource,
         ids: &[ExternalId],
-        after: Option<&ExternalId>,
-        limit: u64,
     ) -> Result<Vec<(ExternalId, ExternalId)>, StoreError> {
-        let rows: Vec<(String, String)> = match source {
+        match source {
             TeamSource::Group => {
-                use directory_member::Column;
-                people_of(integration, ids)
-                    .select_only()
-                    .columns([Column::GroupId, Column::MemberId])
-                    .filter(later(after, |id| Column::MemberId.gt(id)))
-                    .order_by_asc(Column::MemberId)
-                    .limit(limit)
-                    .into_tuple()
-                    .all(self.db())
+                self.pairs(pairs_of_group(people_of(integration, ids)))
                     .await
             }
             TeamSource::Manager => {
-                use directory_user::Column;
-                reports_of(integration, ids)
-                    .select_only()
-                    .columns([Column::ManagerId, Column::ExternalId])
-                    .filter(later(after, |id| Column::ExternalId.gt(id)))
-                    .order_by_asc(Column::ExternalId)
-                    .limit(limit)
-                    .into_tuple()
-                    .all(self.db())
+                self.pairs(pairs_of_manager(reports_of(integration, ids)))
                     .await
             }
         }
-        .map_err(StoreError::of("read people"))?;
+    }
+
+    /// Returns the next direct people below one group or manager, at most `limit` after a person.
+    ///
+    /// Of one alone: an order over several would have SQLite walk through everyone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn next_people_below(
+        &self,
+        integration: IntegrationId,
+        source: TeamSource,
+        id: &ExternalId,
+        after: Option<&ExternalId>,
+        limit: u64,
+    ) -> Result<Vec<(ExternalId, ExternalId)>, StoreError> {
+        let ids = std::slice::from_ref(id);
+        match source {
+            TeamSource::Group => {
+                use directory_member::Column;
+                let next = pairs_of_group(people_of(integration, ids))
+                    .filter(later(after, |id| Column::MemberId.gt(id)))
+                    .order_by_asc(Column::MemberId)
+                    .limit(limit);
+                self.pairs(next).await
+            }
+            TeamSource::Manager => {
+                use directory_user::Column;
+                let next = pairs_of_manager(reports_of(integration, ids))
+                    .filter(later(after, |id| Column::ExternalId.gt(id)))
+                    .order_by_asc(Column::ExternalId)
+                    .limit(limit);
+                self.pairs(next).await
+            }
+        }
+    }
+
+    async fn pairs<E: EntityTrait>(
+        &self,
+        rows: sea_orm::Select<E>,
+    ) -> Result<Vec<(ExternalId, ExternalId)>, StoreError> {
+        let rows: Vec<(String, String)> = rows
+            .into_tuple()
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read people"))?;
         Ok(pairs(rows))
     }
 
@@ -452,6 +478,24 @@ fn reports_of(
 ) -> sea_orm::Select<directory_user::Entity> {
     directory_user::Entity::of_integration(integration.0)
         .filter(directory_user::Column::ManagerId.is_in(managers.iter().map(ExternalId::as_str)))
+}
+
+fn pairs_of_group(
+    members: sea_orm::Select<directory_member::Entity>,
+) -> sea_orm::Select<directory_member::Entity> {
+    members.select_only().columns([
+        directory_member::Column::GroupId,
+        directory_member::Column::MemberId,
+    ])
+}
+
+fn pairs_of_manager(
+    reports: sea_orm::Select<directory_user::Entity>,
+) -> sea_orm::Select<directory_user::Entity> {
+    reports.select_only().columns([
+        directory_user::Column::ManagerId,
+        directory_user::Column::ExternalId,
+    ])
 }
 
 fn later(after: Option<&ExternalId>, beyond: impl Fn(&str) -> Expr) -> Condition {

@@ -97,6 +97,19 @@ impl Store {
         Ok(users_by_id(self.db(), organization, &[id.0]).await?.pop())
     }
 
+    /// Returns a user of an organization as a transaction sees it, before it is put into a team.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn user_in(
+        &self,
+        tx: &Tx,
+        organization: OrganizationId,
+        id: UserId,
+    ) -> Result<Option<PlatformUser>, StoreError> {
+        Ok(users_by_id(tx, organization, &[id.0]).await?.pop())
+    }
+
     /// Returns users of an organization by their ids.
     ///
     /// # Errors

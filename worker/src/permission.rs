@@ -1,52 +1,9 @@
 //! Permissions: what is needed, what the token grants, and what may be taken away (E-025 to E-030).
 
 use lockstep_domain::{
-    Check, CheckKind, CheckStatus, InboundRules, PermissionResult, PermissionStatus, SyncFeature,
+    Check, CheckKind, CheckStatus, InboundRules, PERMISSIONS, Permission, PermissionResult,
+    PermissionStatus, READ_HIDDEN_MEMBERS,
 };
-
-/// A permission that features need.
-struct Need {
-    name: &'static str,
-    features: &'static [SyncFeature],
-    /// Permissions that include it.
-    included_in: &'static [&'static str],
-}
-
-/// Everything that any feature needs (E-030). Managers are read with the users.
-const NEEDS: [Need; 3] = [
-    Need {
-        name: "User.Read.All",
-        features: &[SyncFeature::Users, SyncFeature::ManagerTeams],
-        included_in: &[
-            "User.ReadWrite.All",
-            "Directory.Read.All",
-            "Directory.ReadWrite.All",
-        ],
-    },
-    Need {
-        name: "Group.Read.All",
-        features: &[SyncFeature::GroupTeams],
-        included_in: &[
-            "Group.ReadWrite.All",
-            "Directory.Read.All",
-            "Directory.ReadWrite.All",
-        ],
-    },
-    // Graph lists members with Group.Read.All too, but the set-up guide asks for both, and each is told of (E-027).
-    Need {
-        name: "GroupMember.Read.All",
-        features: &[SyncFeature::GroupTeams],
-        included_in: &[
-            "GroupMember.ReadWrite.All",
-            "Group.ReadWrite.All",
-            "Directory.Read.All",
-            "Directory.ReadWrite.All",
-        ],
-    },
-];
-
-/// The permission that shows the members of groups that hide them. Such groups are left as they are without it.
-const HIDDEN_MEMBERS: &str = "Member.Read.Hidden";
 
 /// Compares what the rules need with what the token grants, by feature; the token is for display, reading has the last
 /// word.
@@ -54,9 +11,9 @@ pub(crate) fn permissions(
     granted: Option<&[String]>,
     rules: &InboundRules,
 ) -> Vec<PermissionResult> {
-    let mut results: Vec<PermissionResult> = NEEDS
+    let mut results: Vec<PermissionResult> = PERMISSIONS
         .iter()
-        .flat_map(|need| need.results(granted, rules))
+        .flat_map(|permission| results_of(permission, granted, rules))
         .collect();
     let is_needed = |name: &str| results.iter().any(|result| result.name == name);
     let surplus: Vec<PermissionResult> = granted
@@ -71,12 +28,12 @@ pub(crate) fn permissions(
 
 /// Sums each needed permission up as a check of its own (E-029).
 pub(crate) fn permission_checks(permissions: &[PermissionResult]) -> Vec<Check> {
-    let needed = |need: &Need| {
+    let needed = |need: &Permission| {
         permissions
             .iter()
             .find(|result| result.feature.is_some() && result.name == need.name)
     };
-    NEEDS.iter().filter_map(needed).map(check).collect()
+    PERMISSIONS.iter().filter_map(needed).map(check).collect()
 }
 
 /// What a person can do about missing permissions.
@@ -87,50 +44,39 @@ pub(crate) fn remedy(names: &[&str]) -> String {
     )
 }
 
-impl Need {
-    fn is_on(&self, rules: &InboundRules) -> bool {
-        self.features.iter().any(|feature| is_on(*feature, rules))
-    }
-
-    fn results(&self, granted: Option<&[String]>, rules: &InboundRules) -> Vec<PermissionResult> {
-        let (status, message) = self.status(granted);
-        let features = self
-            .features
-            .iter()
-            .filter(|feature| is_on(**feature, rules));
-        features
-            .map(|feature| PermissionResult {
-                name: self.name.to_owned(),
-                feature: Some(*feature),
-                status,
-                message: message.clone(),
-            })
-            .collect()
-    }
-
-    fn status(&self, granted: Option<&[String]>) -> (PermissionStatus, String) {
-        let Some(granted) = granted else {
-            let message = "The token could not be read, so the permission is not known.";
-            return (PermissionStatus::Unknown, message.to_owned());
-        };
-        if has(granted, self.name) {
-            return (PermissionStatus::Granted, "Granted.".to_owned());
-        }
-        match self.included_in.iter().find(|name| has(granted, name)) {
-            Some(name) => (PermissionStatus::Granted, format!("Included in {name}.")),
-            None => (
-                PermissionStatus::Missing,
-                "Not granted, or without admin consent.".to_owned(),
-            ),
-        }
-    }
+fn results_of(
+    permission: &Permission,
+    granted: Option<&[String]>,
+    rules: &InboundRules,
+) -> Vec<PermissionResult> {
+    let (status, message) = status_of(permission, granted);
+    let result = |feature| PermissionResult {
+        name: permission.name.to_owned(),
+        feature: Some(feature),
+        status,
+        message: message.clone(),
+    };
+    permission.needed_by(rules).map(result).collect()
 }
 
-const fn is_on(feature: SyncFeature, rules: &InboundRules) -> bool {
-    match feature {
-        SyncFeature::Users => true,
-        SyncFeature::GroupTeams => rules.group_teams.enabled,
-        SyncFeature::ManagerTeams => rules.manager_teams.enabled,
+fn status_of(permission: &Permission, granted: Option<&[String]>) -> (PermissionStatus, String) {
+    let Some(granted) = granted else {
+        let message = "The token could not be read, so the permission is not known.";
+        return (PermissionStatus::Unknown, message.to_owned());
+    };
+    if has(granted, permission.name) {
+        return (PermissionStatus::Granted, "Granted.".to_owned());
+    }
+    let including = permission
+        .included_in
+        .iter()
+        .find(|name| has(granted, name));
+    match including {
+        Some(name) => (PermissionStatus::Granted, format!("Included in {name}.")),
+        None => (
+            PermissionStatus::Missing,
+            "Not granted, or without admin consent.".to_owned(),
+        ),
     }
 }
 
@@ -141,16 +87,16 @@ fn has(granted: &[String], name: &str) -> bool {
 /// Says what becomes of a permission that no feature needs by its name.
 fn surplus(name: &str, granted: Option<&[String]>, rules: &InboundRules) -> PermissionResult {
     let granted = granted.unwrap_or_default();
-    let stands_in_for: Vec<&str> = NEEDS
+    let stands_in_for: Vec<&str> = PERMISSIONS
         .iter()
-        .filter(|need| need.is_on(rules) && !has(granted, need.name))
+        .filter(|need| need.is_needed(rules) && !has(granted, need.name))
         .filter(|need| need.included_in.contains(&name))
         .map(|need| need.name)
         .collect();
     let advice = if !stands_in_for.is_empty() {
         let names = stands_in_for.join(" and ");
         format!("More than is needed: grant {names} instead, then remove it.")
-    } else if name == HIDDEN_MEMBERS && rules.group_teams.enabled {
+    } else if name == READ_HIDDEN_MEMBERS && rules.group_teams.enabled {
         "Not needed. With it the members of groups that hide them are read too.".to_owned()
     } else {
         "No feature needs it; it may be removed.".to_owned()
@@ -190,6 +136,8 @@ fn check(needed: &PermissionResult) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use lockstep_domain::SyncFeature;
+
     use super::*;
 
     fn rules(groups: bool, managers: bool) -> InboundRules {

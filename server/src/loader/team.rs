@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_graphql::dataloader::Loader;
 use lockstep_domain::{DirectoryGroup, Team, TeamId, UserHold, UserId};
 use lockstep_store::StoreError;
-use lockstep_store::membership::{Belonging, MembersRequest};
+use lockstep_store::membership::{MembersRequest, Membership};
 use lockstep_store::page::{Page, PageRequest};
 
 use super::{Reader, by_key};
@@ -68,7 +68,7 @@ impl Loader<TeamId> for Reader {
 }
 
 impl Loader<MembersOf> for Reader {
-    type Value = Page<Belonging>;
+    type Value = Page<Membership>;
     type Error = Arc<StoreError>;
 
     async fn load(
@@ -92,7 +92,7 @@ impl Loader<MembersOf> for Reader {
 }
 
 impl Loader<TeamsOf> for Reader {
-    type Value = Page<Belonging>;
+    type Value = Page<Membership>;
     type Error = Arc<StoreError>;
 
     async fn load(&self, keys: &[TeamsOf]) -> Result<HashMap<TeamsOf, Self::Value>, Self::Error> {
@@ -141,7 +141,7 @@ impl Loader<ManagerOf> for Reader {
             return Ok(HashMap::new());
         };
         let users: Vec<UserId> = keys.iter().map(|key| key.0).collect();
-        let pairs = self.store.managers_of(organization, &users).await?;
+        let pairs = self.store.manager_users(organization, &users).await?;
         Ok(pairs
             .into_iter()
             .map(|(user, manager)| (ManagerOf(user), manager))

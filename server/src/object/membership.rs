@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, Object};
 use lockstep_domain as domain;
-use lockstep_store::membership::Belonging;
+use lockstep_store::membership::Membership;
 
 use super::enums::{MembershipOriginKind, TeamRole};
 use super::integration::Integration;
@@ -34,14 +34,14 @@ connection! {
 #[derive(Debug, Clone)]
 pub(crate) struct TeamMemberEdge {
     cursor: String,
-    row: Belonging,
+    row: Membership,
 }
 
 /// A membership seen from its user.
 #[derive(Debug, Clone)]
 pub(crate) struct UserTeamEdge {
     cursor: String,
-    row: Belonging,
+    row: Membership,
 }
 
 /// Declares what an edge of a membership says: what it leads to, and the same of the membership from both sides.
@@ -50,8 +50,8 @@ macro_rules! membership_edge {
         $(#[$meta:meta])* $edge:ident;
         $(#[$node_meta:meta])* node: $node:ident = $key:ident
     ) => {
-        impl EdgeOf<Belonging> for $edge {
-            fn of(cursor: String, row: Belonging) -> Self {
+        impl EdgeOf<Membership> for $edge {
+            fn of(cursor: String, row: Membership) -> Self {
                 Self { cursor, row }
             }
         }
@@ -99,7 +99,7 @@ membership_edge! {
 }
 
 /// One origin of a membership as stored.
-pub(crate) struct MembershipOrigin(domain::Membership);
+pub(crate) struct MembershipOrigin(domain::MembershipOrigin);
 
 /// Where a membership comes from. A run removes only what the same integration added.
 #[Object]
@@ -111,7 +111,7 @@ impl MembershipOrigin {
 
     /// The integration that added the membership, null for memberships added by hand and unless the viewer is an owner.
     async fn integration(&self, ctx: &Context<'_>) -> Result<Option<Integration>> {
-        if self.0.origin == domain::MembershipOrigin::Manual {
+        if self.0.origin == domain::MembershipOriginKind::Manual {
             return Ok(None);
         }
         let team = Loaders::one(ctx, self.0.team_id).await?;
@@ -124,7 +124,7 @@ impl MembershipOrigin {
 
     /// The nested group through which the user is a member, null when the membership is direct.
     async fn via_group(&self, ctx: &Context<'_>) -> Result<Option<DirectoryObjectRef>> {
-        if self.0.origin != domain::MembershipOrigin::Group {
+        if self.0.origin != domain::MembershipOriginKind::Group {
             return Ok(None);
         }
         let group = Loaders::one(ctx, ViaGroupOf(self.0.team_id, self.0.user_id)).await?;

@@ -1,7 +1,7 @@
 //! Permissions of Microsoft Graph that the sync rules need.
 
 use async_graphql::SimpleObject;
-use lockstep_domain::{InboundRules, PermissionStatus as Status, SyncFeature as Feature};
+use lockstep_domain::{InboundRules, PERMISSIONS, Permission, PermissionStatus as Status};
 use lockstep_store::connection_test::ConnectionTest;
 
 use super::enums::SyncFeature;
@@ -22,45 +22,17 @@ pub(crate) struct RequiredPermission {
 impl RequiredPermission {
     /// Returns what the rules need (E-025 to E-027, E-030), with what the latest test found.
     pub(crate) fn all(rules: &InboundRules, test: Option<&ConnectionTest>) -> Vec<Self> {
-        let users = (
-            "User.Read.All",
-            vec![Feature::Users, Feature::ManagerTeams],
-            "Reads the users of the directory and their managers.",
-        );
-        let groups = (
-            "Group.Read.All",
-            vec![Feature::GroupTeams],
-            "Reads the groups of the directory.",
-        );
-        let members = (
-            "GroupMember.Read.All",
-            vec![Feature::GroupTeams],
-            "Reads the members of the groups.",
-        );
-        let needed = |(name, features, purpose): (_, Vec<Feature>, _)| {
-            let on = features
-                .into_iter()
-                .filter(|feature| is_on(*feature, rules));
-            let features: Vec<SyncFeature> = on.map(SyncFeature::from).collect();
+        let required = |permission: &Permission| {
+            let features: Vec<SyncFeature> =
+                permission.needed_by(rules).map(SyncFeature::from).collect();
             (!features.is_empty()).then(|| Self {
-                name,
+                name: permission.name,
                 features,
-                purpose,
-                granted: test.and_then(|test| granted(test, name)),
+                purpose: permission.purpose,
+                granted: test.and_then(|test| granted(test, permission.name)),
             })
         };
-        [users, groups, members]
-            .into_iter()
-            .filter_map(needed)
-            .collect()
-    }
-}
-
-const fn is_on(feature: Feature, rules: &InboundRules) -> bool {
-    match feature {
-        Feature::Users => true,
-        Feature::GroupTeams => rules.group_teams.enabled,
-        Feature::ManagerTeams => rules.manager_teams.enabled,
+        PERMISSIONS.iter().filter_map(required).collect()
     }
 }
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::DateTime;
 use lockstep_domain::{
     ChangeAction, DirectoryGroup, ExternalId, GroupMembership, InboundRules, IntegrationId,
-    ManagerTeamDepth, MembersRead, MembershipOrigin, OrganizationId, Presence, RecordOrigin, Team,
-    TeamId, TeamKey, TeamRole, TeamSource, UserId, name_key,
+    ManagerTeamDepth, MembersRead, MembershipOriginKind, OrganizationId, Presence, RecordOrigin,
+    Team, TeamId, TeamKey, TeamRole, TeamSource, UserId, name_key,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ struct World {
     groups: BTreeMap<ExternalId, DirectoryGroup>,
     members: BTreeMap<ExternalId, BTreeSet<ExternalId>>,
     teams: BTreeMap<TeamKey, Team>,
-    memberships: BTreeMap<(TeamId, UserId, MembershipOrigin), TeamRole>,
+    memberships: BTreeMap<(TeamId, UserId, MembershipOriginKind), TeamRole>,
     kept_out: BTreeSet<(TeamId, UserId)>,
 }
 
@@ -454,14 +454,14 @@ proptest! {
         let teams: Vec<TeamId> = world.teams.values().map(|team| team.id).collect();
         let place = |n: u8| teams.get(usize::from(n) % teams.len().max(1)).map(|team| (*team, user_of(&someone(n))));
         for (team, user) in added.iter().filter_map(|n| place(*n)) {
-            world.memberships.insert((team, user, MembershipOrigin::Manual), TeamRole::Member);
+            world.memberships.insert((team, user, MembershipOriginKind::Manual), TeamRole::Member);
         }
         for (team, user) in removed.iter().filter_map(|n| place(*n)) {
             world.memberships.retain(|(t, u, _), _| (*t, *u) != (team, user));
             world.kept_out.insert((team, user));
         }
         let by_hand = |world: &World| -> BTreeSet<_> {
-            let manual = world.memberships.keys().filter(|place| place.2 == MembershipOrigin::Manual);
+            let manual = world.memberships.keys().filter(|place| place.2 == MembershipOriginKind::Manual);
             manual.copied().collect()
         };
         let before = by_hand(&world);
@@ -470,7 +470,7 @@ proptest! {
         }
         world.sync();
         prop_assert_eq!(by_hand(&world), before);
-        for (team, user, _) in world.memberships.keys().filter(|place| place.2 != MembershipOrigin::Manual) {
+        for (team, user, _) in world.memberships.keys().filter(|place| place.2 != MembershipOriginKind::Manual) {
             prop_assert!(!world.kept_out.contains(&(*team, *user)));
         }
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use lockstep_domain::{
     GroupCondition, GroupMembership, GroupTeamRules, InboundRules, ManagerTeamDepth,
-    ManagerTeamRules, MembershipOrigin, RecordOrigin, RunKind, RunState, SwitchedOffPolicy, Team,
-    TeamArchivalReason, TeamRole, TeamStatus,
+    ManagerTeamRules, MembershipOriginKind, RecordOrigin, RunKind, RunState, SwitchedOffPolicy,
+    Team, TeamArchivalReason, TeamRole, TeamStatus,
 };
 use lockstep_sandbox::Tenant;
 use lockstep_store::membership::MembersRequest;
@@ -133,7 +133,7 @@ async fn members(world: &World, team: &Team) -> Vec<String> {
             let by_hand = one
                 .origins
                 .iter()
-                .any(|o| o.origin == MembershipOrigin::Manual);
+                .any(|o| o.origin == MembershipOriginKind::Manual);
             let hand = if by_hand { "+" } else { "" };
             format!("{}{star}{hand}", names[&one.user_id])
         })

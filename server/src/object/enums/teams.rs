@@ -50,7 +50,7 @@ mirrored_enum! {
 
 mirrored_enum! {
     /// Kind of origin of a membership.
-    MembershipOriginKind = MembershipOrigin {
+    MembershipOriginKind = MembershipOriginKind {
         /// Added by hand; runs leave it.
         Manual,
         /// Membership of the group in the directory.

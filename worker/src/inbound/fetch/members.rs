@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use lockstep_domain::{
-    DirectoryGroup, ExternalId, MemberPatch, MemberRelation, MembersRead, RunPhase,
+    DirectoryGroup, ExternalId, MemberPatch, MemberRelation, MembersRead, READ_HIDDEN_MEMBERS,
+    RunPhase,
 };
 use lockstep_graph::{ErrorClass, GraphError, Member, Page, Pages};
 use lockstep_store::group_member::MemberList;
@@ -16,9 +17,6 @@ use crate::inbound::{Execution, Frozen, patch};
 
 /// Groups whose members are asked for together: one batch.
 const CHUNK: u64 = 20;
-
-/// With this permission, an empty list of hidden members means that there are none.
-const READ_HIDDEN: &str = "Member.Read.Hidden";
 
 /// Lists members; returns how many groups had others than the mirror knew.
 ///
@@ -201,10 +199,12 @@ impl Listing<'_, '_> {
         Ok(MembersRead::Known)
     }
 
+    /// An empty list of hidden members says nothing, unless the app may see them.
     async fn known_when_hidden(&mut self) -> Result<MembersRead, Stop> {
         if self.sees_hidden.is_none() {
             let granted = self.frozen.client.granted_permissions().await?;
-            let sees = granted.is_some_and(|names| names.iter().any(|name| name == READ_HIDDEN));
+            let sees =
+                granted.is_some_and(|names| names.iter().any(|name| name == READ_HIDDEN_MEMBERS));
             self.sees_hidden = Some(sees);
         }
         Ok(if self.sees_hidden == Some(true) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
     ChangeId, DirectoryGroup, ExternalId, GroupMembership, InboundRules, ManagerTeamDepth,
-    MembershipOrigin, Team, TeamId, TeamKey, TeamRole, TeamSource, TeamStatus, name_key,
+    MembershipOriginKind, Team, TeamId, TeamKey, TeamRole, TeamSource, TeamStatus, name_key,
 };
 use lockstep_store::lease::Step;
 use lockstep_store::person::Someone;
@@ -246,7 +246,7 @@ impl<'r, 'w> Chunk<'r, 'w> {
     }
 
     /// Origin of the memberships that these teams get from the directory.
-    pub(super) const fn origin(&self) -> MembershipOrigin {
+    pub(super) const fn origin(&self) -> MembershipOriginKind {
         self.source.origin()
     }
 

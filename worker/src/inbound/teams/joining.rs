@@ -42,35 +42,42 @@ impl Chunk<'_, '_> {
         for batch in batches(sizes, PAGE) {
             match batch {
                 Batch::Together(ids) => {
-                    self.join_page(&keys_of, &ids, None).await?;
+                    let store = &self.execution.worker.store;
+                    let pairs = store.people_below(integration, self.source, &ids).await?;
+                    self.join_page(&keys_of, pairs).await?;
                 }
-                Batch::Alone(id) => {
-                    let mut after = None;
-                    loop {
-                        let ids = [id.clone()];
-                        after = self.join_page(&keys_of, &ids, after.as_ref()).await?;
-                        if after.is_none() {
-                            break;
-                        }
-                    }
-                }
+                Batch::Alone(id) => self.join_alone(&keys_of, &id).await?,
             }
         }
         Ok(())
     }
 
-    /// Decides about a page of people; returns the last of them.
+    /// Decides about everyone below one group or manager, page by page.
+    async fn join_alone(
+        &mut self,
+        keys_of: &BTreeMap<ExternalId, Vec<TeamKey>>,
+        id: &ExternalId,
+    ) -> Result<(), Stop> {
+        let mut after = None;
+        loop {
+            let (store, integration) = (&self.execution.worker.store, self.frozen.integration.id);
+            let pairs = store
+                .next_people_below(integration, self.source, id, after.as_ref(), PAGE)
+                .await?;
+            let Some((_, last)) = pairs.last() else {
+                return Ok(());
+            };
+            after = Some(last.clone());
+            self.join_page(keys_of, pairs).await?;
+        }
+    }
+
     async fn join_page(
         &mut self,
         keys_of: &BTreeMap<ExternalId, Vec<TeamKey>>,
-        sources: &[ExternalId],
-        after: Option<&ExternalId>,
-    ) -> Result<Option<ExternalId>, Stop> {
-        let (store, integration) = (&self.execution.worker.store, self.frozen.integration.id);
-        let mut pairs = store
-            .people_below(integration, self.source, sources, after, PAGE)
-            .await?;
-        let last = pairs.last().map(|(_, person)| person.clone());
+        mut pairs: Vec<(ExternalId, ExternalId)>,
+    ) -> Result<(), Stop> {
+        // In an order of ours, so that the same directory makes the same log on every database.
         pairs.sort();
         let around = self.around(&pairs).await?;
         for (source, person) in &pairs {
@@ -89,8 +96,7 @@ impl Chunk<'_, '_> {
                 self.flush().await?;
             }
         }
-        self.flush().await?;
-        Ok(last)
+        self.flush().await
     }
 
     fn join_one(&mut self, key: &TeamKey, source: &ExternalId, person: &Person, around: &Around) {

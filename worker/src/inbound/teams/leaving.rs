@@ -30,25 +30,35 @@ impl Chunk<'_, '_> {
         let (store, origin) = (&self.execution.worker.store, self.origin());
         let sizes = store.count_synced_members(&ids, origin).await?;
         for batch in batches(sizes, PAGE) {
-            let (ids, is_whole) = match batch {
-                Batch::Together(ids) => (ids, true),
-                Batch::Alone(id) => (vec![id], false),
-            };
-            let mut after = None;
-            loop {
-                let store = &self.execution.worker.store;
-                let rows = store.synced_members(&ids, origin, after, PAGE).await?;
-                let Some((_, last, _)) = rows.last() else {
-                    break;
-                };
-                after = Some(*last);
-                self.leave_page(&teams, rows).await?;
-                if is_whole {
-                    break;
+            match batch {
+                Batch::Together(ids) => {
+                    let store = &self.execution.worker.store;
+                    let mut rows = store.synced_members(&ids, origin).await?;
+                    rows.sort();
+                    self.leave_page(&teams, rows).await?;
                 }
+                Batch::Alone(id) => self.leave_alone(&teams, id).await?,
             }
         }
         Ok(())
+    }
+
+    /// Decides about everyone of one large team, page by page.
+    async fn leave_alone(
+        &mut self,
+        teams: &BTreeMap<TeamId, TeamKey>,
+        id: TeamId,
+    ) -> Result<(), Stop> {
+        let mut after = None;
+        loop {
+            let (store, origin) = (&self.execution.worker.store, self.origin());
+            let rows = store.next_synced_members(id, origin, after, PAGE).await?;
+            let Some((_, last, _)) = rows.last() else {
+                return Ok(());
+            };
+            after = Some(*last);
+            self.leave_page(teams, rows).await?;
+        }
     }
 
     async fn leave_page(
