@@ -159,9 +159,14 @@ impl Store {
             sqlite_transaction_mode: self.is_sqlite().then_some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        self.db
-            .begin_with_options(options)
+        // A task of its own, because a caller may be dropped while it waits: a stopped run, a request whose client left.
+        // sqlx 0.9 would then hand the connection back with the transaction open, and the next writer's work would be
+        // lost in it. A begun transaction that nobody takes rolls back.
+        let db = self.db.clone();
+        let begun = tokio::spawn(async move { db.begin_with_options(options).await });
+        begun
             .await
+            .unwrap_or_else(|error| Err(DbErr::Custom(error.to_string())))
             .map_err(StoreError::of("begin a transaction"))
     }
 

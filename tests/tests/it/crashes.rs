@@ -1,11 +1,15 @@
 //! Workers that die, stop, or are thought dead: whatever happens, a run ends once and nothing is doubled.
 
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use lockstep_domain::{InboundRules, RunErrorCode, RunKind, RunState, UserStatus};
+use lockstep_domain::{InboundRules, RunErrorCode, RunKind, RunState, SeededIds, UserStatus};
 use lockstep_queue::Signal;
 use lockstep_sandbox::{Fault, FaultKind};
+use lockstep_store::Store;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +33,20 @@ pub(crate) async fn die_after(world: &World, run: lockstep_domain::RunId, steps:
         }
     }
     true
+}
+
+/// Polls a future so many times, then drops it, like the future of a run that is stopped.
+async fn drop_after<F: Future>(polls: usize, future: F) {
+    let mut future = std::pin::pin!(future);
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(());
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(drop)
+    })
+    .await;
 }
 
 /// What everyone must look like in the end.
@@ -196,6 +214,21 @@ both! {
         assert_eq!(run.error.map(|error| error.code), Some(RunErrorCode::WorkerLost), "d54");
         assert!(world.integration().await.pause.is_some());
         assert_eq!(world.sync().await.state, RunState::Succeeded, "others are unaffected");
+    }
+
+    async fn fault_a7_a_transaction_dropped_while_it_begins_does_not_swallow_later_writes(backend) {
+        let world = World::around(backend, people(&["ada"])).await;
+        let id = world.request(RunKind::Sync, false).await.run().id;
+        let ids = Arc::new(SeededIds::from_seed(2));
+        let another = Store::with(&world.url, Arc::clone(&world.clock) as _, ids).await.unwrap();
+        for polls in 1..12 {
+            let (_, lease) = world.store.claim_run(id, "one", chrono::Duration::hours(1)).await.unwrap().unwrap();
+            drop_after(polls, world.store.begin()).await;
+            world.store.release_run(&lease).await.unwrap();
+            let claimed = another.claim_run(id, "another", chrono::Duration::hours(1)).await.unwrap();
+            let (_, lease) = claimed.unwrap_or_else(|| panic!("dropped after {polls} polls: the release is not seen"));
+            another.release_run(&lease).await.unwrap();
+        }
     }
 
     async fn d63_a_run_that_is_asked_to_stop_ends_as_canceled(backend) {
