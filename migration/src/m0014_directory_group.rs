@@ -59,7 +59,7 @@ impl MigrationTrait for Migration {
         manager
             .create_index(index(
                 "directory_member",
-                &["integration_id", "member_id", "group_id"],
+                &["integration_id", "member_id", "relation", "group_id"],
             ))
             .await?;
         manager

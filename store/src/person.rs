@@ -8,10 +8,10 @@ use lockstep_domain::{
 };
 use lockstep_entity::{membership, run_change, team, user_hold, user_link};
 use lockstep_sync::inbound::memberships::{FormerTeam, Person};
-use sea_orm::sea_query::{Expr, Query};
+
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, ExprTrait as _, JsonValue,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, JsonValue, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -271,43 +271,60 @@ impl Store {
         integration: IntegrationId,
         users: &[UserId],
     ) -> Result<BTreeMap<UserId, BTreeMap<ExternalId, FormerTeam>>, StoreError> {
-        let operation = "read managers' teams";
-        let mut found: BTreeMap<UserId, BTreeMap<ExternalId, FormerTeam>> = BTreeMap::new();
+        // Not one statement with a join: SQLite would walk through all teams of the integration for it.
+        let mut places: Vec<(Uuid, Uuid)> = Vec::new();
         for chunk in users.chunks(rows_per_statement(1)) {
-            let query = Query::select()
-                .column((membership::Entity, membership::Column::UserId))
-                .column((team::Entity, team::Column::Id))
-                .column((team::Entity, team::Column::Name))
-                .column((team::Entity, team::Column::ExternalId))
-                .from(membership::Entity)
-                .inner_join(
-                    team::Entity,
-                    Expr::col((team::Entity, team::Column::Id))
-                        .equals((membership::Entity, membership::Column::TeamId)),
-                )
-                .and_where(team::Column::IntegrationId.eq(integration.0))
-                .and_where(team::Column::Source.eq(TeamSource::Manager.as_str()))
-                .and_where(membership::Column::Origin.eq(MembershipOriginKind::Manager.as_str()))
-                .and_where(membership::Column::Role.eq(TeamRole::Member.as_str()))
-                .and_where(membership::Column::UserId.is_in(chunk.iter().map(|id| id.0)))
-                .to_owned();
-            let rows = self.db().query_all(&query).await;
-            for row in rows.map_err(StoreError::of(operation))? {
-                let read = || -> Result<_, sea_orm::DbErr> {
-                    let user: Uuid = row.try_get("", "user_id")?;
-                    let id: Uuid = row.try_get("", "id")?;
-                    let manager: String = row.try_get("", "external_id")?;
-                    Ok((user, id, row.try_get::<String>("", "name")?, manager))
+            let rows: Vec<(Uuid, Uuid)> = membership::Entity::find()
+                .select_only()
+                .columns([membership::Column::UserId, membership::Column::TeamId])
+                .filter(membership::Column::UserId.is_in(chunk.iter().map(|id| id.0)))
+                .filter(membership::Column::Origin.eq(MembershipOriginKind::Manager.as_str()))
+                .filter(membership::Column::Role.eq(TeamRole::Member.as_str()))
+                .into_tuple()
+                .all(self.db())
+                .await
+                .map_err(StoreError::of("read memberships of users"))?;
+            places.extend(rows);
+        }
+        let teams = self
+            .manager_teams(integration, places.iter().map(|place| place.1))
+            .await?;
+        let mut found: BTreeMap<UserId, BTreeMap<ExternalId, FormerTeam>> = BTreeMap::new();
+        for (user, team) in places {
+            if let Some((manager, former)) = teams.get(&team) {
+                let of_user = found.entry(UserId(user)).or_default();
+                of_user.insert(manager.clone(), former.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// The managers' teams of an integration among some teams, with their managers.
+    async fn manager_teams(
+        &self,
+        integration: IntegrationId,
+        teams: impl Iterator<Item = Uuid>,
+    ) -> Result<BTreeMap<Uuid, (ExternalId, FormerTeam)>, StoreError> {
+        let ids: Vec<Uuid> = teams.collect::<BTreeSet<Uuid>>().into_iter().collect();
+        let mut found = BTreeMap::new();
+        for chunk in ids.chunks(rows_per_statement(1)) {
+            let rows = team::Entity::find()
+                .filter(team::Column::Id.is_in(chunk.iter().copied()))
+                .all(self.db())
+                .await
+                .map_err(StoreError::of("read managers' teams"))?;
+            for row in rows {
+                let is_managers = row.source.as_deref() == Some(TeamSource::Manager.as_str());
+                let Some(manager) = row.external_id.filter(|_| is_managers) else {
+                    continue;
                 };
-                let (user, id, name, manager) = read().map_err(StoreError::of(operation))?;
-                let former = FormerTeam {
-                    id: TeamId(id),
-                    name,
-                };
-                found
-                    .entry(UserId(user))
-                    .or_default()
-                    .insert(ExternalId(manager), former);
+                if row.integration_id == Some(integration.0) {
+                    let former = FormerTeam {
+                        id: TeamId(row.id),
+                        name: row.name,
+                    };
+                    found.insert(row.id, (ExternalId(manager), former));
+                }
             }
         }
         Ok(found)
