@@ -94,16 +94,23 @@ async fn d27_a_bad_condition_is_named_by_its_path() {
     );
 
     let document = "mutation($input: UpdateSyncRulesInput!) { updateSyncRules(input: $input) { userErrors { code } } }";
-    for condition in [
-        json!({ "id": "sales" }),
-        json!({ "namePattern": "*", "type": "SECURITY" }),
-        json!({}),
+    for (condition, told) in [
+        (json!({ "id": "sales" }), "UUID"),
+        (
+            json!({ "namePattern": "*", "type": "SECURITY" }),
+            "exactly one",
+        ),
+        (json!({}), "exactly one"),
     ] {
         let rules = json!({ "groupTeams": { "include": [condition] } });
         let input = json!({ "integrationId": id, "syncRules": { "inbound": rules } });
         let response = world
             .execute(Who::Ada, document, json!({ "input": input }))
             .await;
-        assert!(!response.errors.is_empty(), "{condition}");
+        assert!(
+            response.errors[0].message.contains(told),
+            "{condition}: {:?}",
+            response.errors
+        );
     }
 }

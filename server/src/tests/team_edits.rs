@@ -1,6 +1,6 @@
 //! What owners do to teams by hand.
 
-use lockstep_domain::{TeamId, UserHoldId};
+use lockstep_domain::{ExternalId, TeamId, UserHoldId, name_suffix};
 use serde_json::{Value, json};
 
 use super::team_world::id_in;
@@ -63,6 +63,25 @@ async fn d32_a_name_set_by_hand_wins_until_it_is_given_back() {
     assert_eq!(given_back, team("Sales", false, Some("10.00")));
     let without = update(json!({ "yearlyBudget": null })).await;
     assert_eq!(without, team("Sales", false, None));
+}
+
+#[tokio::test]
+async fn d33_a_name_given_back_gets_a_mark_when_another_team_has_taken_it() {
+    let world = World::new().await;
+    let integration = world.integration().await;
+    let team = world.team("Sales").await;
+    world.synchronize(team, integration).await;
+    let rename = async |name: Value| {
+        let input = json!({ "teamId": team.global(), "name": name });
+        let payload = world
+            .mutate(Who::Ada, "updateTeam", "team { name }", input)
+            .await;
+        payload["team"]["name"].clone()
+    };
+    assert_eq!(rename(json!("Champions")).await, "Champions");
+    world.team("sales").await;
+    let mark = name_suffix(&ExternalId(team.0.to_string()));
+    assert_eq!(rename(Value::Null).await, format!("Sales ({mark})"));
 }
 
 #[tokio::test]
@@ -323,7 +342,8 @@ async fn d85_the_same_key_creates_one_team_and_null_is_not_silence() {
 async fn teams_need_no_add_on() {
     let world = World::new().await;
     let input = json!({ "organizationId": world.organization.global(), "feature": "ENTRA_INBOUND_SYNC", "enabled": false });
-    world.mutate(Who::Staff, "setEntitlement", "", input).await;
+    let payload = world.mutate(Who::Staff, "setEntitlement", "", input).await;
+    assert_eq!(refused(&payload), Vec::<&str>::new());
     let team = world.team("Sales").await;
     world.add(team, world.ben, "MEMBER").await;
     assert_eq!(members(&world, team).await, ["Ben Doe"]);

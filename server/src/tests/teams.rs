@@ -8,12 +8,12 @@ use super::team_world::{account, id_in};
 use super::world::{Who, World};
 use crate::id::GlobalId as _;
 
-const TEAMS: &str = "query($filter: TeamFilter, $role: TeamRole, $first: Int, $after: String) {
+const TEAMS: &str = "query($filter: TeamFilter, $role: TeamRole, $first: Int, $after: String, $last: Int, $before: String) {
     organization { teams(filter: $filter) { totalCount nodes {
         name sourceName nameIsLocal status archival { reason at } origin source externalId yearlyBudget lastSyncedAt
-        members(first: $first, after: $after, role: $role) {
+        members(first: $first, after: $after, last: $last, before: $before, role: $role) {
             totalCount
-            pageInfo { hasNextPage endCursor }
+            pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
             edges { role node { displayName } origins { kind addedBy { name } integration { name } } }
         } } } } }";
 
@@ -85,6 +85,16 @@ async fn members_are_listed_by_role_and_by_page() {
     let rest = members(json!({ "first": 1, "after": page["pageInfo"]["endCursor"] })).await;
     assert_eq!(names(&rest), ["Ben Doe"]);
     assert_eq!(rest["pageInfo"]["hasNextPage"], false);
+    let last = members(json!({ "last": 1 })).await;
+    assert_eq!(
+        (names(&last), &last["pageInfo"]["hasPreviousPage"]),
+        (vec!["Ben Doe"], &json!(true))
+    );
+    let before = members(json!({ "last": 1, "before": last["pageInfo"]["startCursor"] })).await;
+    assert_eq!(
+        (names(&before), &before["pageInfo"]["hasPreviousPage"]),
+        (vec!["Ada Doe"], &json!(false))
+    );
     assert_eq!(
         world.codes(Who::Ada, TEAMS, json!({ "first": 101 })).await,
         ["BAD_USER_INPUT"]
