@@ -3,6 +3,7 @@
 //! Each file is one noun. A function that writes takes a transaction or opens one, says what it wrote, and leaves
 //! nothing half done. SQLite and PostgreSQL are served by the same code; where they differ, [`Store`] hides it.
 
+mod above;
 mod column;
 mod dependent;
 mod error;
@@ -31,6 +32,7 @@ pub mod neighbourhood;
 pub mod organization;
 pub mod page;
 pub mod pause;
+pub mod people_below;
 pub mod person;
 pub mod plan;
 pub mod read;
@@ -38,6 +40,7 @@ pub mod request;
 pub mod rules;
 pub mod run;
 pub mod schedule;
+mod spread;
 pub mod team;
 mod team_apply;
 mod team_guard;

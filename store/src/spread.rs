@@ -1,0 +1,215 @@
+//! How changes of users spread to teams: to their groups and managers, and to whatever these are nested in.
+
+use std::collections::BTreeSet;
+
+use lockstep_domain::{
+    ChangeAction, ChangeOutcome, ExternalId, GroupMembership, InboundRules, IntegrationId,
+    ManagerTeamDepth, ObjectKind, RunPhase, TeamSource, UserFields,
+};
+use lockstep_entity::{dirty_key, run_change};
+use lockstep_sync::inbound::reach::{Walk, reach};
+use sea_orm::{ColumnTrait as _, JsonValue, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+
+use crate::above::{containers, managers_of, those_with_reports};
+use crate::column::{from_optional_json, parse};
+use crate::dirty::kind_of;
+use crate::lease::Step;
+use crate::{Lease, Store, StoreError, Tx};
+
+/// Changes that are looked at together.
+const WALK: u64 = 1_000;
+/// Ids whose neighbours are looked up together.
+const STEP: usize = 500;
+
+/// Which planned changes of users reach teams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reaching {
+    /// Those that are to be made.
+    Planned,
+    /// Those that were to be made and were not: their teams were planned against users who are not as they were to be.
+    Unmade,
+}
+
+impl Store {
+    /// Marks the teams that the planned changes of users reach, and whatever these are nested in. Changes that are held or
+    /// left out reach nothing.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn spread(&self, lease: &Lease, rules: &InboundRules) -> Result<(), StoreError> {
+        self.spread_from(lease, rules, Reaching::Planned).await
+    }
+
+    /// Marks again the teams that changes of users reach which were not made after all, so that the next run looks at them.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn spread_unmade(
+        &self,
+        lease: &Lease,
+        rules: &InboundRules,
+    ) -> Result<(), StoreError> {
+        self.spread_from(lease, rules, Reaching::Unmade).await
+    }
+
+    async fn spread_from(
+        &self,
+        lease: &Lease,
+        rules: &InboundRules,
+        which: Reaching,
+    ) -> Result<(), StoreError> {
+        let phase = match which {
+            Reaching::Planned => RunPhase::Planning,
+            Reaching::Unmade => RunPhase::ApplyingUsers,
+        };
+        let step = Step {
+            phase,
+            processed: 0,
+            total: None,
+        };
+        let operation = "mark which teams have to be looked at";
+        let mut after = 0;
+        loop {
+            let tx = self.begin().await?;
+            self.advance(&tx, lease, step, 0, |update| update).await?;
+            let changes = reaching_users(&tx, lease, which, after).await?;
+            let Some(last) = changes.last() else { break };
+            after = last.sequence;
+            self.spread_users(&tx, lease.integration_id, rules, changes)
+                .await?;
+            tx.commit().await.map_err(StoreError::of(operation))?;
+        }
+        // What the unmade changes reach was reached by the planned ones, with everything above.
+        let tx = self.begin().await?;
+        self.advance(&tx, lease, step, 0, |update| update).await?;
+        if rules.group_teams.enabled && rules.group_teams.membership == GroupMembership::Transitive
+        {
+            self.spread_up(&tx, lease.integration_id, TeamSource::Group)
+                .await?;
+        }
+        if rules.manager_teams.enabled && rules.manager_teams.depth == ManagerTeamDepth::AllLevels {
+            self.spread_up(&tx, lease.integration_id, TeamSource::Manager)
+                .await?;
+        }
+        tx.commit().await.map_err(StoreError::of(operation))
+    }
+
+    async fn spread_users(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+        rules: &InboundRules,
+        changes: Vec<PlannedUser>,
+    ) -> Result<(), StoreError> {
+        let (mut in_groups, mut own, mut below) = (Vec::new(), Vec::new(), Vec::new());
+        for change in changes {
+            let far = reach(change.action, change.before.as_ref(), change.after.as_ref());
+            let id = ExternalId(change.external_id);
+            if far.groups && rules.group_teams.enabled {
+                in_groups.push(id.clone());
+            }
+            if far.managers && rules.manager_teams.enabled {
+                below.push(id.clone());
+            }
+            if far.own_team && rules.manager_teams.enabled {
+                own.push(id);
+            }
+        }
+        let groups = containers(tx, integration, &in_groups).await?;
+        self.mark_teams(tx, integration, TeamSource::Group, groups)
+            .await?;
+        let mut managers = those_with_reports(tx, integration, &own).await?;
+        managers.extend(managers_of(tx, integration, &below).await?.into_values());
+        self.mark_teams(tx, integration, TeamSource::Manager, managers)
+            .await
+    }
+
+    /// Marks everything above what is marked.
+    async fn spread_up(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+        source: TeamSource,
+    ) -> Result<(), StoreError> {
+        let marked: Vec<String> = dirty_key::Entity::of_integration(integration.0)
+            .select_only()
+            .column(dirty_key::Column::Key)
+            .filter(dirty_key::Column::Kind.eq(kind_of(source)))
+            .into_tuple()
+            .all(tx)
+            .await
+            .map_err(StoreError::of("read which teams have to be looked at"))?;
+        let marked: BTreeSet<ExternalId> = marked.into_iter().map(ExternalId).collect();
+        let mut walk = Walk::from(marked.iter().cloned());
+        loop {
+            let ids = walk.next(STEP);
+            if ids.is_empty() {
+                break;
+            }
+            let above: BTreeSet<ExternalId> = match source {
+                TeamSource::Group => containers(tx, integration, &ids).await?,
+                TeamSource::Manager => {
+                    let managers = managers_of(tx, integration, &ids).await?;
+                    managers.into_values().collect()
+                }
+            };
+            walk.found(above);
+        }
+        let above = walk.into_seen();
+        self.mark_teams(tx, integration, source, above.difference(&marked).cloned())
+            .await
+    }
+}
+
+/// A planned change of a user, as far as it can reach teams.
+struct PlannedUser {
+    sequence: i64,
+    external_id: String,
+    action: ChangeAction,
+    before: Option<UserFields>,
+    after: Option<UserFields>,
+}
+
+async fn reaching_users(
+    tx: &Tx,
+    lease: &Lease,
+    which: Reaching,
+    after: i64,
+) -> Result<Vec<PlannedUser>, StoreError> {
+    type Row = (i64, String, String, Option<JsonValue>, Option<JsonValue>);
+    let outcomes = match which {
+        Reaching::Planned => &[ChangeOutcome::Planned][..],
+        Reaching::Unmade => &[ChangeOutcome::Skipped, ChangeOutcome::Failed],
+    };
+    let rows: Vec<Row> = run_change::Entity::of_run(lease.run_id.0)
+        .filter(run_change::Column::Outcome.is_in(outcomes.iter().map(|o| o.as_str())))
+        // What was decided against when it was planned says nothing of what the user was to become.
+        .filter(run_change::Column::After.is_not_null())
+        .select_only()
+        .columns([
+            run_change::Column::Sequence,
+            run_change::Column::ExternalId,
+            run_change::Column::Action,
+            run_change::Column::Before,
+            run_change::Column::After,
+        ])
+        .filter(run_change::Column::ObjectKind.eq(ObjectKind::User.as_str()))
+        .filter(run_change::Column::Sequence.gt(after))
+        .order_by_asc(run_change::Column::Sequence)
+        .limit(WALK)
+        .into_tuple()
+        .all(tx)
+        .await
+        .map_err(StoreError::of("read planned changes"))?;
+    rows.into_iter()
+        .map(|(sequence, external_id, action, before, after)| {
+            Ok(PlannedUser {
+                sequence,
+                external_id,
+                action: parse("run_change.action", &action)?,
+                before: from_optional_json("run_change.before", before)?,
+                after: from_optional_json("run_change.after", after)?,
+            })
+        })
+        .collect()
+}
