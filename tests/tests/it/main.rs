@@ -8,9 +8,12 @@
     reason = "a test that cannot go on stops, and says where"
 )]
 
+mod manager_teams;
 mod set_up;
 mod team_crashes;
 mod team_laws;
+mod team_safety;
+mod team_world;
 mod teams;
 mod world;
 

@@ -5,7 +5,7 @@ use lockstep_sandbox::Tenant;
 use serde_json::json;
 
 use crate::crashes::die_after;
-use crate::teams::{roster, rules, school};
+use crate::team_world::{roster, rules, school};
 use crate::world::{Backend, World, both, id_of, person};
 
 fn tenant() -> Tenant {

@@ -11,7 +11,7 @@ use lockstep_sandbox::{Control, Fault, FaultKind, OptionsPatch, Tenant};
 use lockstep_store::run::Run;
 use serde_json::{Value, json};
 
-use crate::teams::{roster, rules, team, teams};
+use crate::team_world::{roster, rules, team, teams};
 use crate::world::{Backend, World, actor, id_of, person};
 
 /// Organizations made up for each law that the whole engine is put through. The planners alone are put through

@@ -1,0 +1,241 @@
+//! What no run does to teams: act on what it did not read, or did not confirm, or on too much at once.
+
+use lockstep_domain::{RunKind, RunState, TeamStatus};
+use serde_json::json;
+
+use crate::team_world::{
+    assert_settled, edit_members, groups_only, managers_only, memberships, roster, rules, school,
+    team, teams,
+};
+use crate::world::{World, both, id_of};
+
+both! {
+    async fn d48_archiving_too_many_teams_is_held_with_what_follows(backend) {
+        let groups: Vec<(String, Vec<&str>)> = (0..6).map(|n| (format!("Class {n}"), vec!["ada"])).collect();
+        let groups: Vec<(&str, &[&str])> = groups.iter().map(|(name, members)| (name.as_str(), members.as_slice())).collect();
+        let world = World::with_rules(backend, school(&["ada"], &[], &groups), groups_only()).await;
+        world.sync().await;
+        for (name, _) in &groups[..4] {
+            world.control().delete_group(&id_of(name)).unwrap();
+        }
+        let run = world.sync().await;
+        assert_eq!((run.summary.teams.held, run.summary.memberships.held, run.summary.teams.deactivated), (4, 4, 0), "{:?}", world.lines(&run).await);
+        assert_eq!(run.state, RunState::SucceededWithWarnings);
+        assert!(roster(&world).await.iter().all(|line| line.ends_with(": ada")));
+        let hold = world.store.open_hold_of(world.integration).await.unwrap().expect("a hold is open");
+        assert_eq!(hold.categories[0].0.as_str(), "TEAM_ARCHIVALS");
+        let again = world.sync().await;
+        assert_eq!((again.hold_id, again.summary.teams.held), (Some(hold.id), 4), "carried on");
+        assert_eq!(world.store.open_hold_of(world.integration).await.unwrap().unwrap().plan_hash, hold.plan_hash);
+        world.control().restore_group(&id_of(groups[0].0)).unwrap();
+        let run = world.sync().await;
+        assert_eq!((run.summary.teams.held, run.summary.teams.deactivated), (0, 3), "three are allowed: {:?}", world.lines(&run).await);
+        assert!(world.store.open_hold_of(world.integration).await.unwrap().is_none());
+    }
+
+    async fn d48_a_team_that_would_lose_most_of_its_members_is_held(backend) {
+        let names: Vec<String> = (0..21).map(|n| format!("p{n:02}")).collect();
+        let people: Vec<&str> = names.iter().map(String::as_str).collect();
+        let world = World::with_rules(backend, school(&people, &[], &[("All", &people[..20]), ("Few", &people[20..])]), groups_only()).await;
+        world.sync().await;
+        for name in &people[..11] {
+            world.control().remove_member(&id_of("All"), &id_of(name)).unwrap();
+        }
+        world.control().add_member(&id_of("Few"), &id_of("p00")).unwrap();
+        let run = world.sync().await;
+        let counts = run.summary.memberships;
+        assert_eq!((counts.held, counts.removed, counts.created), (11, 0, 1), "the rest goes on: {:?}", world.lines(&run).await);
+        let hold = world.store.open_hold_of(world.integration).await.unwrap().unwrap();
+        assert_eq!(hold.categories[0].0.as_str(), "MEMBER_REMOVALS");
+        world.control().add_member(&id_of("All"), &id_of("p00")).unwrap();
+        let run = world.sync().await;
+        assert_eq!((run.summary.memberships.held, run.summary.memberships.removed), (0, 10), "half is allowed");
+    }
+
+    async fn nothing_follows_from_a_departure_that_is_held(backend) {
+        let names: Vec<String> = (0..12).map(|n| format!("p{n:02}")).collect();
+        let people: Vec<&str> = names.iter().map(String::as_str).collect();
+        let managers: Vec<(&str, &str)> = people[1..].iter().map(|name| (*name, people[0])).collect();
+        let world = World::with_rules(backend, school(&people, &managers, &[("All", &people)]), rules()).await;
+        world.sync().await;
+        let before = roster(&world).await;
+        for name in &people[..6] {
+            world.control().patch_user(&id_of(name), json!({ "accountEnabled": false })).unwrap();
+        }
+        let run = world.sync().await;
+        assert_eq!(run.summary.users.held, 6);
+        assert_eq!(run.change_count, 6, "{:?}", world.lines(&run).await);
+        assert_eq!(roster(&world).await, before);
+        for name in &people[..5] {
+            world.control().patch_user(&id_of(name), json!({ "accountEnabled": true })).unwrap();
+        }
+        let run = world.sync().await;
+        assert_eq!((run.summary.users.deactivated, run.summary.memberships.removed), (1, 2), "{:?}", world.lines(&run).await);
+    }
+
+    async fn d21_nothing_follows_from_a_departure_that_is_not_confirmed(backend) {
+        let names: Vec<String> = (0..12).map(|n| format!("p{n:02}")).collect();
+        let people: Vec<&str> = names.iter().map(String::as_str).collect();
+        let world = World::with_rules(backend, school(&people, &[("p01", "p00"), ("p03", "p02")], &[("All", &people)]), rules()).await;
+        world.sync().await;
+        let before = roster(&world).await;
+        use lockstep_sandbox::{Fault, FaultKind};
+        world.control().add_fault(Fault::new(FaultKind::Hide { modulus: 4 }).on_request("users.list")).unwrap();
+        let run = world.full_sync().await;
+        assert!(run.summary.users.skipped > 0, "someone was missing: {:?}", world.lines(&run).await);
+        assert_eq!((run.summary.memberships.removed, run.summary.teams.deactivated), (0, 0), "{:?}", world.lines(&run).await);
+        assert_eq!(roster(&world).await, before);
+        world.control().clear_faults();
+        world.full_sync().await;
+        assert_eq!(roster(&world).await, before);
+        assert_settled(&world).await;
+    }
+
+    async fn a_group_that_a_list_missed_is_asked_for_by_id_first(backend) {
+        let groups: Vec<(String, Vec<&str>)> = (0..8).map(|n| (format!("Class {n}"), vec!["ada"])).collect();
+        let groups: Vec<(&str, &[&str])> = groups.iter().map(|(name, members)| (name.as_str(), members.as_slice())).collect();
+        let world = World::with_rules(backend, school(&["ada"], &[], &groups), groups_only()).await;
+        world.sync().await;
+        use lockstep_sandbox::{Fault, FaultKind};
+        world.control().skip_changes(1);
+        world.control().purge_group(&id_of("Class 3")).unwrap();
+        world.control().add_fault(Fault::new(FaultKind::Hide { modulus: 2 }).on_request("groups.list")).unwrap();
+        let run = world.full_sync().await;
+        assert_eq!(run.summary.teams.deactivated, 1, "{:?}", world.lines(&run).await);
+        assert_eq!(team(&world, "Class 3").await.status, TeamStatus::Archived);
+        world.control().clear_faults();
+        assert_settled(&world).await;
+    }
+
+    async fn d51_a_group_that_cannot_be_read_leaves_its_team_as_it_is(backend) {
+        let tenant = school(&["ada", "bob"], &[], &[("Sales", &["ada", "bob"]), ("Staff", &["ada"])]);
+        let world = World::with_rules(backend, tenant, groups_only()).await;
+        world.sync().await;
+        use lockstep_sandbox::Fault;
+        let fault = Fault::status(403).on(format!("/groups/{}/members", id_of("Sales")));
+        world.control().add_fault(fault).unwrap();
+        world.control().skip_changes(1);
+        world.control().remove_member(&id_of("Sales"), &id_of("bob")).unwrap();
+        let run = world.full_sync().await;
+        assert_eq!(run.state, RunState::SucceededWithWarnings, "{:?}", run.error);
+        assert!(run.warnings.iter().any(|w| w.code.as_str() == "GROUP_UNREADABLE" && w.count == 1), "{:?}", run.warnings);
+        assert_eq!(roster(&world).await, ["Sales: ada, bob", "Staff: ada"]);
+        world.control().clear_faults();
+        world.sync().await;
+        assert_eq!(roster(&world).await, ["Sales: ada", "Staff: ada"], "read as soon as it can be");
+        assert_settled(&world).await;
+    }
+
+    async fn hidden_members_are_said_and_not_taken_for_none(backend) {
+        let tenant = school(&["ada", "bob"], &[], &[("Board", &["ada"]), ("Staff", &["bob"])]);
+        let world = World::with_rules(backend, tenant, groups_only()).await;
+        world.control().patch_group(&id_of("Board"), json!({ "visibility": "HiddenMembership" })).unwrap();
+        let run = world.sync().await;
+        assert!(run.warnings.iter().any(|w| w.code.as_str() == "MEMBERS_HIDDEN" && w.count == 1), "{:?}", run.warnings);
+        assert_eq!(roster(&world).await, ["Staff: bob"]);
+        world.control().set_permissions(&["User.Read.All", "Group.Read.All", "GroupMember.Read.All", "Member.Read.Hidden"]);
+        world.sync().await;
+        assert_eq!(roster(&world).await, ["Board: ada", "Staff: bob"]);
+    }
+
+    async fn a_preview_shows_teams_and_changes_none(backend) {
+        let tenant = school(&["ada", "bob"], &[("bob", "ada")], &[("Sales", &["ada", "bob"])]);
+        let world = World::with_rules(backend, tenant, rules()).await;
+        let preview = world.run(RunKind::Preview, false).await;
+        assert_eq!((preview.summary.teams.created, preview.summary.memberships.created), (2, 4));
+        assert_eq!(teams(&world).await.len(), 0);
+        let run = world.sync().await;
+        assert_eq!((run.summary.teams.created, run.summary.memberships.created), (2, 4), "what the preview saw is not lost");
+    }
+
+    async fn d48_whom_an_archived_team_loses_is_counted_with_the_archival(backend) {
+        let names: Vec<String> = (0..40).map(|n| format!("p{n:02}")).collect();
+        let people: Vec<&str> = names.iter().map(String::as_str).collect();
+        let managers: Vec<(&str, &str)> = people[2..14].iter().map(|name| (*name, people[0])).collect();
+        let world = World::with_rules(backend, school(&people, &managers, &[("Class", &people[14..26])]), rules()).await;
+        world.sync().await;
+        // All the reports of one manager go to another, who had none.
+        for name in &people[2..14] {
+            world.control().set_manager(&id_of(name), Some(&id_of("p01"))).unwrap();
+        }
+        let run = world.sync().await;
+        assert_eq!((run.summary.memberships.held, run.summary.teams.deactivated, run.summary.teams.created), (0, 1, 1), "{:?}", world.lines(&run).await);
+        assert_eq!(world.changes(&run).await.iter().filter(|change| change.moved_from.is_some()).count(), 12);
+        assert_settled(&world).await;
+        // A class leaves: the group goes, and with it some of its pupils.
+        world.control().delete_group(&id_of("Class")).unwrap();
+        for name in &people[14..17] {
+            world.control().patch_user(&id_of(name), json!({ "accountEnabled": false })).unwrap();
+        }
+        let run = world.sync().await;
+        assert_eq!((run.summary.memberships.held, memberships(&run)), (0, (0, 12)), "{:?}", world.lines(&run).await);
+        assert_settled(&world).await;
+    }
+
+    async fn a_team_that_lost_its_run_half_way_is_emptied_by_the_next(backend) {
+        let names: Vec<String> = (0..14).map(|n| format!("p{n:02}")).collect();
+        let people: Vec<&str> = names.iter().map(String::as_str).collect();
+        let managers: Vec<(&str, &str)> = people[2..].iter().map(|name| (*name, people[0])).collect();
+        let world = World::with_rules(backend, school(&people, &managers, &[]), managers_only()).await;
+        world.sync().await;
+        // As a run leaves it that is stopped between teams and memberships.
+        crate::world::sql(&world, "UPDATE team SET status = 'ARCHIVED', archival_reason = 'NO_REPORTS'").await;
+        for name in &people[2..] {
+            world.control().set_manager(&id_of(name), Some(&id_of("p01"))).unwrap();
+        }
+        let run = world.sync().await;
+        assert_eq!(roster(&world).await.len(), 2, "{:?}", world.lines(&run).await);
+        assert_eq!(roster(&world).await[0], "p00 Example's team (archived): ");
+        assert_settled(&world).await;
+    }
+
+    async fn someone_who_was_missing_and_is_there_after_all_joins_with_the_next_run(backend) {
+        let names: Vec<String> = (0..12).map(|n| format!("p{n:02}")).collect();
+        let people: Vec<&str> = names.iter().map(String::as_str).collect();
+        use lockstep_sandbox::{Fault, FaultKind};
+        let world = World::with_rules(backend, school(&people, &[], &[("All", &people[..1])]), rules()).await;
+        world.sync().await;
+        for name in &people[1..] {
+            world.control().add_member(&id_of("All"), &id_of(name)).unwrap();
+            world.control().set_manager(&id_of(name), Some(&id_of("p00"))).unwrap();
+        }
+        world.control().add_fault(Fault::new(FaultKind::Hide { modulus: 4 }).on_request("users.list")).unwrap();
+        let run = world.full_sync().await;
+        assert!(run.summary.users.skipped > 0, "someone was missing: {:?}", world.lines(&run).await);
+        world.control().clear_faults();
+        world.full_sync().await;
+        let everyone = people[1..].join(", ");
+        assert_eq!(roster(&world).await, [format!("All: p00, {everyone}"), format!("p00 Example's team: p00*, {everyone}")]);
+        assert_settled(&world).await;
+    }
+
+    async fn what_is_done_by_hand_while_teams_are_planned_is_looked_at_again(backend) {
+        let world = World::with_rules(backend, school(&["ada", "bob"], &[], &[("Sales", &["ada", "bob"])]), groups_only()).await;
+        world.sync().await;
+        edit_members(&world, "Sales", "bob", false).await;
+        let planned = world.store.dirty_teams(world.integration, None, 10).await.unwrap();
+        assert_eq!(planned.len(), 1);
+        let user = world.user("bob@example.com").await.id;
+        let hold = world.store.holds_of_users(world.organization, &[user]).await.unwrap().remove(0);
+        let tx = world.store.begin().await.unwrap();
+        world.store.lift_user_hold(&tx, world.organization, hold.id).await.unwrap();
+        tx.commit().await.unwrap();
+        let now = world.store.dirty_teams(world.integration, None, 10).await.unwrap();
+        assert_ne!(now[0].mark, planned[0].mark, "a run that planned the old one does not clear it");
+        world.sync().await;
+        assert_eq!(roster(&world).await, ["Sales: ada, bob"]);
+    }
+
+    async fn fault_d20_a_large_group_that_goes_while_it_is_read_leaves_its_team_as_it_is(backend) {
+        let names: Vec<String> = (0..2_300).map(|n| format!("p{n:04}")).collect();
+        let people: Vec<&str> = names.iter().map(String::as_str).collect();
+        let world = World::with_rules(backend, school(&people, &[], &[("All", &people), ("Few", &people[..2])]), groups_only()).await;
+        world.sync().await;
+        use lockstep_sandbox::Fault;
+        world.control().add_fault(Fault::status(404).on_request("groups.members").after(1)).unwrap();
+        let run = world.full_sync().await;
+        assert_eq!(run.state, RunState::SucceededWithWarnings, "{:?}", run.error);
+        assert!(run.warnings.iter().any(|w| w.code.as_str() == "GROUP_UNREADABLE"), "{:?}", run.warnings);
+        assert_eq!(run.change_count, 0, "{:?}", world.lines(&run).await);
+    }
+}
