@@ -13,7 +13,6 @@ use sea_orm::{
 };
 
 use crate::column::{parse, rows_per_statement};
-use crate::dirty::kind_of;
 use crate::lease::Step;
 use crate::mirror::mark_seen;
 use crate::read::forget_seen;
@@ -50,17 +49,12 @@ impl Store {
         let mut touched = self.save_groups(&tx, lease, &known, &page).await?;
         for patch in &page {
             if self.save_member_changes(&tx, lease, patch).await? {
-                touched.insert(patch.external_id.0.clone());
+                touched.insert(patch.external_id.clone());
             }
         }
         let changed = touched.len() as u64;
-        self.mark_dirty(
-            &tx,
-            lease.integration_id,
-            kind_of(TeamSource::Group),
-            touched,
-        )
-        .await?;
+        self.mark_teams(&tx, lease.integration_id, TeamSource::Group, touched)
+            .await?;
         if let Some(attempt) = seen_in_attempt {
             mark_seen(&tx, lease, attempt, &ids).await?;
         }
@@ -77,7 +71,7 @@ impl Store {
         lease: &Lease,
         known: &BTreeMap<ExternalId, DirectoryGroup>,
         page: &[GroupPatch],
-    ) -> Result<BTreeSet<String>, StoreError> {
+    ) -> Result<BTreeSet<ExternalId>, StoreError> {
         let mut latest: BTreeMap<ExternalId, DirectoryGroup> = BTreeMap::new();
         for patch in page {
             // The same group may come several times in one page, each time with another slice of its members.
@@ -89,7 +83,7 @@ impl Store {
             }
         }
         latest.retain(|id, group| known.get(id) != Some(group));
-        let ids = latest.keys().map(|id| id.0.clone()).collect();
+        let ids = latest.keys().cloned().collect();
         write_groups(tx, lease.integration_id, latest.into_values()).await?;
         Ok(ids)
     }

@@ -14,7 +14,6 @@ use sea_orm::{
 };
 
 use crate::column::rows_per_statement;
-use crate::dirty::kind_of;
 use crate::group::{groups, write_groups};
 use crate::lease::Step;
 use crate::run::Run;
@@ -67,17 +66,12 @@ impl Store {
             let left: Vec<&ExternalId> = known.keys().filter(|_| list.is_whole).collect();
             delete_members(&tx, lease, &list.group, list.relation, &left).await?;
             if !new.is_empty() || !left.is_empty() {
-                touched.insert(list.group.0.clone());
+                touched.insert(list.group.clone());
             }
         }
         let changed = touched.len() as u64;
-        self.mark_dirty(
-            &tx,
-            lease.integration_id,
-            kind_of(TeamSource::Group),
-            touched,
-        )
-        .await?;
+        self.mark_teams(&tx, lease.integration_id, TeamSource::Group, touched)
+            .await?;
         tx.commit().await.map_err(StoreError::of("save members"))?;
         Ok((Run::read(row)?, changed))
     }
@@ -115,14 +109,9 @@ impl Store {
             delete_members(&tx, lease, group, relation, &left).await?;
             swept += left.len() as u64;
         }
-        let touched = (swept > 0).then(|| group.0.clone());
-        self.mark_dirty(
-            &tx,
-            lease.integration_id,
-            kind_of(TeamSource::Group),
-            touched,
-        )
-        .await?;
+        let touched = (swept > 0).then(|| group.clone());
+        self.mark_teams(&tx, lease.integration_id, TeamSource::Group, touched)
+            .await?;
         tx.commit().await.map_err(StoreError::of("sweep members"))?;
         Ok((Run::read(row)?, swept))
     }
@@ -147,18 +136,13 @@ impl Store {
                 (members != group.members).then_some(DirectoryGroup { members, ..group })
             })
             .collect();
-        let touched: Vec<String> = changed
+        let touched: Vec<ExternalId> = changed
             .iter()
-            .map(|group| group.external_id.0.clone())
+            .map(|group| group.external_id.clone())
             .collect();
         write_groups(&tx, lease.integration_id, changed.into_iter()).await?;
-        self.mark_dirty(
-            &tx,
-            lease.integration_id,
-            kind_of(TeamSource::Group),
-            touched,
-        )
-        .await?;
+        self.mark_teams(&tx, lease.integration_id, TeamSource::Group, touched)
+            .await?;
         tx.commit()
             .await
             .map_err(StoreError::of("note which members are known"))?;
