@@ -5,6 +5,7 @@ mod team;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_graphql::{
     Context,
@@ -17,10 +18,18 @@ use lockstep_store::{
 };
 
 pub(crate) use self::team::{HoldsOf, ManagerOf, MembersOf, TeamsOf, ViaGroupOf};
-use crate::error::Result;
+use crate::error::{Failure, Result};
+
+/// Greatest number of items that lists which are not pages give in one operation: as many as a hundred for each user of
+/// the largest page.
+const MAX_UNPAGED: usize = 10_000;
 
 /// The loaders of one operation.
-pub(crate) struct Loaders(DataLoader<Reader>);
+pub(crate) struct Loaders {
+    rows: DataLoader<Reader>,
+    /// Items that lists which are not pages gave so far.
+    unpaged: AtomicUsize,
+}
 
 /// Reads rows of one organization.
 pub(crate) struct Reader {
@@ -48,13 +57,33 @@ pub(crate) struct RulesOf(pub(crate) IntegrationId, pub(crate) i32);
 impl Loaders {
     /// Makes the loaders of one operation.
     pub(crate) fn new(store: Store, organization: Option<OrganizationId>) -> Self {
-        Self(DataLoader::new(
-            Reader {
-                store,
-                organization,
-            },
-            tokio::spawn,
-        ))
+        let reader = Reader {
+            store,
+            organization,
+        };
+        Self {
+            rows: DataLoader::new(reader, tokio::spawn),
+            unpaged: AtomicUsize::new(0),
+        }
+    }
+
+    /// Counts items that a list which is not a page is about to give. Lists that lead to each other multiply, and the
+    /// complexity of the document cannot tell how long they are.
+    ///
+    /// # Errors
+    /// When the operation has asked for too many.
+    pub(crate) fn admit(ctx: &Context<'_>, items: usize) -> Result<()> {
+        let before = ctx
+            .data_unchecked::<Self>()
+            .unpaged
+            .fetch_add(items, Ordering::Relaxed);
+        if before.saturating_add(items) > MAX_UNPAGED {
+            return Err(Failure::bad_input(format!(
+                "`{}` has more than {MAX_UNPAGED} items here altogether: ask for fewer users at a time.",
+                ctx.field().name()
+            )));
+        }
+        Ok(())
     }
 
     /// Loads one row.
@@ -66,7 +95,7 @@ impl Loaders {
         K: Send + Sync + Hash + Eq + Clone + 'static,
         Reader: Loader<K, Error = Arc<StoreError>>,
     {
-        Ok(ctx.data_unchecked::<Self>().0.load_one(key).await?)
+        Ok(ctx.data_unchecked::<Self>().rows.load_one(key).await?)
     }
 }
 

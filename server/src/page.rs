@@ -57,6 +57,10 @@ pub(crate) fn size(first: Option<i32>, last: Option<i32>) -> usize {
     usize::try_from(asked.clamp(1, MAX_PAGE)).unwrap_or_default()
 }
 
+/// What a list that is not a page counts, for the complexity of a document. It may be longer, so what it gives is counted
+/// as well: see [`Loaders::admit`](crate::loader::Loaders::admit).
+pub(crate) const UNPAGED: usize = 50;
+
 /// The key of a row in its list, which a cursor stands for.
 pub(crate) trait CursorKey: Sized {
     fn write(&self) -> String;

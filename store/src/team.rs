@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::column::{parse, parse_optional, rows_per_statement};
 use crate::dirty::kind_of;
 use crate::page::{Page, PageRequest, contains};
+use crate::team_neighbourhood::names_in_use;
 use crate::{Store, StoreError, Tx};
 
 /// Restricts a list of teams.
@@ -120,13 +121,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn directory_name(&self, team: &Team) -> Result<Option<String>, StoreError> {
+    pub async fn directory_name(&self, tx: &Tx, team: &Team) -> Result<Option<String>, StoreError> {
         let (Some(base), Some(key)) = (&team.source_name, &team.key) else {
             return Ok(None);
         };
-        let in_use = self
-            .names_in_use(team.organization_id, &[name_key(base)])
-            .await?;
+        let in_use = names_in_use(tx, team.organization_id, &[name_key(base)]).await?;
         let is_taken = |name: &str| {
             let teams = in_use.get(&name_key(name)).into_iter().flatten();
             teams.into_iter().any(|other| *other != team.id)

@@ -9,7 +9,9 @@ use lockstep_domain::{
 use lockstep_entity::{directory_group, directory_member, directory_user, team};
 use lockstep_sync::inbound::reach::Walk;
 use sea_orm::sea_query::{Expr, Query};
-use sea_orm::{ColumnTrait as _, ExprTrait as _, QueryFilter as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, ExprTrait as _, QueryFilter as _, QuerySelect as _,
+};
 
 use crate::above::managers_of;
 use crate::column::rows_per_statement;
@@ -63,22 +65,7 @@ impl Store {
         organization: OrganizationId,
         name_keys: &[String],
     ) -> Result<BTreeMap<String, BTreeSet<TeamId>>, StoreError> {
-        let mut found: BTreeMap<String, BTreeSet<TeamId>> = BTreeMap::new();
-        for chunk in name_keys.chunks(rows_per_statement(1)) {
-            let rows: Vec<(uuid::Uuid, String)> = team::Entity::in_organization(organization.0)
-                .select_only()
-                .columns([team::Column::Id, team::Column::NameKey])
-                .filter(team::Column::Status.eq(TeamStatus::Active.as_str()))
-                .filter(team::Column::NameKey.is_in(chunk.iter().map(String::as_str)))
-                .into_tuple()
-                .all(self.db())
-                .await
-                .map_err(StoreError::of("read names of teams"))?;
-            for (id, name) in rows {
-                found.entry(name).or_default().insert(TeamId(id));
-            }
-        }
-        Ok(found)
+        names_in_use(self.db(), organization, name_keys).await
     }
 
     /// Returns for each group the groups whose members belong to its team: itself, and when `nested` everything nested in
@@ -239,6 +226,30 @@ impl Store {
     ) -> Result<BTreeMap<ExternalId, ExternalId>, StoreError> {
         managers_of(self.db(), integration, people).await
     }
+}
+
+/// Returns which teams in use have one of some names, given by their keys.
+pub(crate) async fn names_in_use(
+    db: &impl ConnectionTrait,
+    organization: OrganizationId,
+    name_keys: &[String],
+) -> Result<BTreeMap<String, BTreeSet<TeamId>>, StoreError> {
+    let mut found: BTreeMap<String, BTreeSet<TeamId>> = BTreeMap::new();
+    for chunk in name_keys.chunks(rows_per_statement(1)) {
+        let rows: Vec<(uuid::Uuid, String)> = team::Entity::in_organization(organization.0)
+            .select_only()
+            .columns([team::Column::Id, team::Column::NameKey])
+            .filter(team::Column::Status.eq(TeamStatus::Active.as_str()))
+            .filter(team::Column::NameKey.is_in(chunk.iter().map(String::as_str)))
+            .into_tuple()
+            .all(db)
+            .await
+            .map_err(StoreError::of("read names of teams"))?;
+        for (id, name) in rows {
+            found.entry(name).or_default().insert(TeamId(id));
+        }
+    }
+    Ok(found)
 }
 
 fn alone(ids: &[ExternalId]) -> Below {

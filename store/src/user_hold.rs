@@ -30,22 +30,23 @@ impl Store {
             .collect()
     }
 
-    /// Returns a hold of a user of an organization.
+    /// Returns holds of users of an organization by their ids, for a data loader.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn user_hold(
+    pub async fn user_holds(
         &self,
         organization: OrganizationId,
-        id: UserHoldId,
-    ) -> Result<Option<UserHold>, StoreError> {
-        let row = user_hold::Entity::in_organization(organization.0)
-            .filter(user_hold::Column::Id.eq(id.0))
-            .one(self.db());
-        row.await
-            .map_err(StoreError::of("read a hold of a user"))?
+        ids: &[UserHoldId],
+    ) -> Result<Vec<UserHold>, StoreError> {
+        let rows = user_hold::Entity::in_organization(organization.0)
+            .filter(user_hold::Column::Id.is_in(ids.iter().map(|id| id.0)))
+            .all(self.db());
+        rows.await
+            .map_err(StoreError::of("read holds of users"))?
+            .into_iter()
             .map(read)
-            .transpose()
+            .collect()
     }
 
     /// Lifts a hold; the next run looks at what it kept from happening. None when there is no such hold.
@@ -58,9 +59,13 @@ impl Store {
         organization: OrganizationId,
         id: UserHoldId,
     ) -> Result<Option<UserHold>, StoreError> {
-        let Some(hold) = self.user_hold(organization, id).await? else {
+        let row = user_hold::Entity::in_organization(organization.0)
+            .filter(user_hold::Column::Id.eq(id.0))
+            .one(tx);
+        let Some(row) = row.await.map_err(StoreError::of("read a hold of a user"))? else {
             return Ok(None);
         };
+        let hold = read(row)?;
         // The team first, as whoever edits its members does: in the other order the two could wait for each other.
         let team = match hold.team_id {
             Some(team) => self.lock_team(tx, organization, team).await?,

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
-use lockstep_domain::{DirectoryGroup, Team, TeamId, UserHold, UserId};
+use lockstep_domain::{DirectoryGroup, Team, TeamId, UserHold, UserHoldId, UserId};
 use lockstep_store::StoreError;
 use lockstep_store::membership::{MembersRequest, Membership};
 use lockstep_store::page::{Page, PageRequest};
@@ -126,6 +126,24 @@ impl Loader<HoldsOf> for Reader {
             found.entry(HoldsOf(hold.user_id)).or_default().push(hold);
         }
         Ok(found)
+    }
+}
+
+impl Loader<UserHoldId> for Reader {
+    type Value = UserHold;
+    type Error = Arc<StoreError>;
+
+    async fn load(
+        &self,
+        keys: &[UserHoldId],
+    ) -> Result<HashMap<UserHoldId, Self::Value>, Self::Error> {
+        let Some(organization) = self.organization else {
+            return Ok(HashMap::new());
+        };
+        Ok(by_key(
+            self.store.user_holds(organization, keys).await?,
+            |row| row.id,
+        ))
     }
 }
 

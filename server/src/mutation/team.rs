@@ -98,7 +98,10 @@ async fn update(ctx: &Context<'_>, input: &UpdateTeamInput) -> Result<TeamId, St
         Begun::Before(id) => return Ok(id),
     };
     let team = work.team(desk.organization(), &input.team_id).await?;
-    let given = desk.app.store.directory_name(&team).await?;
+    let given = match edit.name {
+        MaybeUndefined::Null => desk.app.store.directory_name(&work.tx, &team).await?,
+        MaybeUndefined::Undefined | MaybeUndefined::Value(_) => None,
+    };
     let edited = edit.over(&team, given)?;
     if edited != team {
         desk.app.store.save_team(&work.tx, &edited).await?;
@@ -122,7 +125,7 @@ impl Edit {
         })
     }
 
-    /// Lays the changes over the team, to which the directory would give the name `given`.
+    /// Lays the changes over the team. `given` is the name that the directory would give it, where that is asked for.
     fn over(
         self,
         team: &lockstep_domain::Team,
@@ -138,7 +141,7 @@ impl Edit {
             MaybeUndefined::Value(name) => (edited.name, edited.name_is_local) = (name, true),
             MaybeUndefined::Null => {
                 edited.name = given.ok_or_else(|| {
-                    let message = "A team that the directory gives no name needs one.";
+                    let message = "The directory has no name for this team: enter one.";
                     refuse(Code::Required, message).at("name")
                 })?;
                 edited.name_is_local = false;

@@ -98,8 +98,7 @@ impl Node {
                 .map(|row| Self::Hold(row.into())));
         }
         if let Some(id) = UserHoldId::local(id) {
-            return Ok(store
-                .user_hold(organization, id)
+            return Ok(Loaders::one(ctx, id)
                 .await?
                 .map(|row| Self::UserHold(row.into())));
         }

@@ -162,12 +162,14 @@ impl User {
     }
 
     /// What owners decided about this user that runs must respect; empty unless the viewer is an owner.
+    #[graphql(complexity = "page::UNPAGED * child_complexity + 1")]
     async fn holds(&self, ctx: &Context<'_>) -> Result<Vec<UserHold>> {
         if !self.is_shown_to_owner(ctx) {
             return Ok(Vec::new());
         }
         let holds = Loaders::one(ctx, HoldsOf(self.0.id)).await?;
         let mut holds = holds.unwrap_or_default();
+        Loaders::admit(ctx, holds.len())?;
         holds.sort_by_key(|hold| (hold.set_at, hold.id));
         Ok(holds.into_iter().map(UserHold::from).collect())
     }

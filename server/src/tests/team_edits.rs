@@ -1,5 +1,6 @@
 //! What owners do to teams by hand.
 
+use futures::future::join_all;
 use lockstep_domain::{ExternalId, TeamId, UserHoldId, name_suffix};
 use serde_json::{Value, json};
 
@@ -63,6 +64,39 @@ async fn d32_a_name_set_by_hand_wins_until_it_is_given_back() {
     assert_eq!(given_back, team("Sales", false, Some("10.00")));
     let without = update(json!({ "yearlyBudget": null })).await;
     assert_eq!(without, team("Sales", false, None));
+}
+
+/// More at once than the pool has connections: an edit that needed a second one would wait for the others for ever.
+#[tokio::test]
+async fn many_edits_at_once_take_one_connection_each() {
+    let world = World::new().await;
+    let integration = world.integration().await;
+    let mut edits = Vec::new();
+    for n in 0..12 {
+        let team = world.team(&format!("Team {n}")).await;
+        world.add(team, world.ben, "MEMBER").await;
+        world.synchronize(team, integration).await;
+        let removal = json!({ "teamId": team.global(), "userId": world.ben.global() });
+        world
+            .mutate(Who::Ada, "removeTeamMember", "team { id }", removal)
+            .await;
+        edits.push(json!({ "teamId": team.global(), "name": null, "yearlyBudget": "1" }));
+    }
+    let update = |input| world.mutate(Who::Ada, "updateTeam", "team { yearlyBudget }", input);
+    for payload in join_all(edits.into_iter().map(update)).await {
+        assert_eq!(payload["team"]["yearlyBudget"], json!("1.00"), "{payload}");
+    }
+    let held = holds(&world, Who::Ada).await;
+    let held = held.as_array().unwrap();
+    assert_eq!(held.len(), 12);
+    let lift = |hold: &Value| {
+        let input = json!({ "holdId": hold["id"] });
+        world.mutate(Who::Ada, "liftUserHold", "user { id }", input)
+    };
+    for payload in join_all(held.iter().map(lift)).await {
+        assert_eq!(payload["userErrors"], json!([]), "{payload}");
+    }
+    assert_eq!(holds(&world, Who::Ada).await, json!([]));
 }
 
 #[tokio::test]
