@@ -1,13 +1,17 @@
 //! Dependents: changes that count on another one are left out when that one was not made.
 
-use lockstep_domain::{ChangeAction, ChangeOutcome, ChangeReasonCode, ObjectKind};
-use lockstep_entity::run_change;
+use lockstep_domain::{
+    ChangeAction, ChangeOutcome, ChangeReasonCode, ObjectKind, TeamArchivalReason,
+};
+use lockstep_entity::{directory_user, run_change};
 use sea_orm::sea_query::{Alias, Expr, Query, SelectStatement, UnionType};
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, QueryFilter as _};
+use uuid::Uuid;
 
+use crate::column::rows_per_statement;
 use crate::guard::{Reworded, reword};
 use crate::lease::Step;
-use crate::team_guard::REMOVALS;
+use crate::team_guard::{REMOVALS, planned_archivals};
 use crate::{Lease, Store, StoreError, Tx};
 
 impl Store {
@@ -21,11 +25,20 @@ impl Store {
         let row = self.advance(&tx, lease, step, 0, |update| update).await?;
         self.drop_once(&tx, lease, Expr::exists(unmade_cause(lease)).into())
             .await?;
-        // A team is archived for want of members only when everyone has left.
-        let stays = Condition::all()
-            .add(run_change::Column::Action.eq(ChangeAction::Archive.as_str()))
-            .add(run_change::Column::PlatformId.in_subquery(not_left(lease)));
-        self.drop_once(&tx, lease, stays).await?;
+        // A team is archived for want of reports only when all of them have left.
+        let archivals = planned_archivals(&tx, lease).await?.into_iter();
+        let want_of_reports: Vec<Uuid> = archivals
+            .filter(|(_, reason)| *reason == Some(TeamArchivalReason::NoReports))
+            .map(|(id, _)| id)
+            .collect();
+        for ids in want_of_reports.chunks(rows_per_statement(8)) {
+            let stays = Condition::any()
+                .add(run_change::Column::PlatformId.in_subquery(not_left(lease)))
+                .add(run_change::Column::ExternalId.in_subquery(managers_of_who_stays(lease)));
+            let those = run_change::Column::Id.is_in(ids.iter().copied());
+            self.drop_once(&tx, lease, Condition::all().add(those).add(stays))
+                .await?;
+        }
         self.drop_once(&tx, lease, Expr::exists(unmade_cause(lease)).into())
             .await?;
         // The place in the change log is unique and rising, so it numbers the events of this transaction as well.
@@ -91,5 +104,25 @@ fn not_left(lease: &Lease) -> SelectStatement {
     rows(run_change::Column::PlatformId)
         .and_where(run_change::Column::Action.is_in(REMOVALS))
         .union(UnionType::Distinct, rows(run_change::Column::MovedFromId))
+        .to_owned()
+}
+
+/// Managers of people whose departure is held or left out. Someone whom an owner removed from the team by hand still
+/// reports.
+fn managers_of_who_stays(lease: &Lease) -> SelectStatement {
+    let stays = [ChangeOutcome::Skipped, ChangeOutcome::Held].map(ChangeOutcome::as_str);
+    let people = Query::select()
+        .column(run_change::Column::ExternalId)
+        .from(run_change::Entity)
+        .and_where(run_change::Column::RunId.eq(lease.run_id.0))
+        .and_where(run_change::Column::Action.eq(ChangeAction::Deactivate.as_str()))
+        .and_where(run_change::Column::Outcome.is_in(stays))
+        .to_owned();
+    Query::select()
+        .column(directory_user::Column::ManagerId)
+        .from(directory_user::Entity)
+        .and_where(directory_user::Column::IntegrationId.eq(lease.integration_id.0))
+        .and_where(directory_user::Column::ExternalId.in_subquery(people))
+        .and_where(directory_user::Column::ManagerId.is_not_null())
         .to_owned()
 }

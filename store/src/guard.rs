@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::lease::Step;
 use crate::plan::planned;
 use crate::run::Run;
+use crate::team_guard::hold_followers;
 use crate::{Lease, Store, StoreError, Tx};
 
 /// How long a hold waits for an owner (D-49).
@@ -92,6 +93,7 @@ impl Store {
         self.advance(&tx, lease, GUARDING, 0, |update| update)
             .await?;
         let mut verdict = users;
+        hold_followers(&tx, lease, &verdict.held).await?;
         verdict
             .held
             .extend(self.hold_teams(&tx, lease, rules).await?);

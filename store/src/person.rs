@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
-    ChangeAction, ChangeId, ExternalId, IntegrationId, MembershipOriginKind, ObjectKind,
-    OrganizationId, TeamId, TeamRole, TeamSource, UserFields, UserHoldKind, UserId, UserStatus,
+    ChangeAction, ChangeId, ChangeOutcome, ExternalId, IntegrationId, MembershipOriginKind,
+    ObjectKind, OrganizationId, TeamId, TeamRole, TeamSource, UserFields, UserHoldKind, UserId,
+    UserStatus,
 };
 use lockstep_entity::{membership, run_change, team, user_hold, user_link};
 use lockstep_sync::inbound::memberships::{FormerTeam, Person};
@@ -16,9 +17,11 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::column::{count, from_json, parse, rows_per_statement};
-use crate::plan::planned;
 use crate::user::users_by_id;
 use crate::{Lease, Store, StoreError};
+
+/// Outcomes of a departure that, for now, is not made.
+const WITHHELD: [ChangeOutcome; 2] = [ChangeOutcome::Held, ChangeOutcome::Skipped];
 
 /// A user and the job title, which tells two managers of the same name apart.
 #[derive(Debug, Clone)]
@@ -29,12 +32,17 @@ pub struct Someone {
     pub job_title: Option<String>,
 }
 
-/// A planned change of a user.
-struct Planned {
-    id: Uuid,
-    action: ChangeAction,
-    user: UserId,
-    after: UserFields,
+/// A change of a user that the run worked out.
+enum Change {
+    /// It is to be made.
+    Planned {
+        id: Uuid,
+        action: ChangeAction,
+        user: UserId,
+        after: UserFields,
+    },
+    /// A departure that is held or left out.
+    Withheld(ChangeId),
 }
 
 impl Store {
@@ -52,15 +60,21 @@ impl Store {
         let ids: Vec<Uuid> = links.values().map(|id| id.0).collect();
         let users = users_by_id(self.db(), lease.organization_id, &ids).await?;
         let users: BTreeMap<UserId, _> = users.into_iter().map(|user| (user.id, user)).collect();
-        let mut planned = self.planned_changes(lease, accounts).await?;
+        let mut changes = self.changes_of_accounts(lease, accounts).await?;
         let someone = |account: &ExternalId| {
-            let user = links.get(account).and_then(|id| users.get(id));
-            let (id, fields, cause) = match planned.remove(account) {
-                Some(change) => (change.user, change.after, cause(change.id, change.action)),
-                None => {
-                    let user = user?;
-                    (user.id, UserFields::of(user), None)
-                }
+            let as_is = || {
+                let user = links.get(account).and_then(|id| users.get(id))?;
+                Some((user.id, UserFields::of(user)))
+            };
+            let ((id, fields), cause, withheld) = match changes.remove(account) {
+                Some(Change::Planned {
+                    id,
+                    action,
+                    user,
+                    after,
+                }) => ((user, after), cause(id, action), None),
+                Some(Change::Withheld(id)) => (as_is()?, None, Some(id)),
+                None => (as_is()?, None, None),
             };
             Some(Someone {
                 person: Person {
@@ -69,6 +83,7 @@ impl Store {
                     name: fields.display_name(),
                     is_active: fields.status != UserStatus::Deactivated,
                     cause,
+                    withheld,
                 },
                 job_title: fields.job_title,
             })
@@ -101,35 +116,55 @@ impl Store {
         Ok(found)
     }
 
-    async fn planned_changes(
+    /// What the run worked out for accounts: what is to be made, and departures that are not.
+    async fn changes_of_accounts(
         &self,
         lease: &Lease,
         accounts: &[ExternalId],
-    ) -> Result<BTreeMap<ExternalId, Planned>, StoreError> {
+    ) -> Result<BTreeMap<ExternalId, Change>, StoreError> {
         use run_change::Column;
-        type Row = (Uuid, String, String, Option<Uuid>, Option<JsonValue>);
+        type Row = (
+            Uuid,
+            String,
+            String,
+            String,
+            Option<Uuid>,
+            Option<JsonValue>,
+        );
+        let withheld = Condition::all()
+            .add(Column::Action.eq(ChangeAction::Deactivate.as_str()))
+            .add(Column::Outcome.is_in(WITHHELD.map(ChangeOutcome::as_str)));
+        let counts = Condition::any()
+            .add(Column::Outcome.eq(ChangeOutcome::Planned.as_str()))
+            .add(withheld);
         let mut found = BTreeMap::new();
         for chunk in accounts.chunks(rows_per_statement(1)) {
-            let rows: Vec<Row> = planned(lease)
+            let rows: Vec<Row> = run_change::Entity::of_run(lease.run_id.0)
                 .select_only()
                 .columns([
                     Column::Id,
                     Column::ExternalId,
                     Column::Action,
+                    Column::Outcome,
                     Column::PlatformId,
                     Column::After,
                 ])
                 .filter(Column::ObjectKind.eq(ObjectKind::User.as_str()))
                 .filter(Column::ExternalId.is_in(chunk.iter().map(ExternalId::as_str)))
+                .filter(counts.clone())
                 .into_tuple()
                 .all(self.db())
                 .await
                 .map_err(StoreError::of("read planned changes"))?;
-            for (id, account, action, user, after) in rows {
+            for (id, account, action, outcome, user, after) in rows {
+                if outcome != ChangeOutcome::Planned.as_str() {
+                    found.insert(ExternalId(account), Change::Withheld(ChangeId(id)));
+                    continue;
+                }
                 let (Some(user), Some(after)) = (user, after) else {
                     continue;
                 };
-                let change = Planned {
+                let change = Change::Planned {
                     id,
                     action: parse("run_change.action", &action)?,
                     user: UserId(user),

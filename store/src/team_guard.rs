@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
-    ChangeAction, InboundRules, MembershipOriginKind, RecordOrigin, TeamArchivalReason, TeamFields,
-    TeamId, TeamStatus,
+    ChangeAction, ChangeOutcome, InboundRules, MembershipOriginKind, RecordOrigin,
+    TeamArchivalReason, TeamFields, TeamId, TeamStatus,
 };
 use lockstep_entity::{membership, run_change, team};
 use lockstep_sync::guard::{Excess, Loss, archivals, member_removals};
+use sea_orm::sea_query::Query;
 use sea_orm::{
     ColumnTrait as _, Condition, JsonValue, PaginatorTrait as _, QueryFilter as _, QuerySelect as _,
 };
@@ -98,8 +99,39 @@ impl Store {
     }
 }
 
+/// Holds what would only be done because of a change that is held (D-48): first the archivals, then what they take away.
+/// None of it is counted, as it waits already.
+pub(crate) async fn hold_followers(
+    tx: &Tx,
+    lease: &Lease,
+    held: &[Excess],
+) -> Result<(), StoreError> {
+    for excess in held.iter().flat_map(|excess| [excess, excess]) {
+        let causes = Query::select()
+            .column(run_change::Column::Id)
+            .from(run_change::Entity)
+            .and_where(run_change::Column::RunId.eq(lease.run_id.0))
+            .and_where(run_change::Column::Outcome.eq(ChangeOutcome::Held.as_str()))
+            .and_where(run_change::Column::HoldCategory.eq(excess.category.as_str()))
+            .to_owned();
+        let follows = run_change::Column::DependsOn.in_subquery(causes);
+        hold(tx, lease, Condition::all().add(follows), excess).await?;
+    }
+    Ok(())
+}
+
 /// Rows that archive teams, but for those of a rule that an owner switched off: the owner said what becomes of them.
 async fn counted_archivals(tx: &Tx, lease: &Lease) -> Result<Vec<Uuid>, StoreError> {
+    let rows = planned_archivals(tx, lease).await?.into_iter();
+    let counted = rows.filter(|(_, reason)| *reason != Some(TeamArchivalReason::RuleOff));
+    Ok(counted.map(|(id, _)| id).collect())
+}
+
+/// Rows that archive teams, and why.
+pub(crate) async fn planned_archivals(
+    tx: &Tx,
+    lease: &Lease,
+) -> Result<Vec<(Uuid, Option<TeamArchivalReason>)>, StoreError> {
     let rows: Vec<(Uuid, JsonValue)> = planned(lease)
         .select_only()
         .columns([run_change::Column::Id, run_change::Column::After])
@@ -108,14 +140,11 @@ async fn counted_archivals(tx: &Tx, lease: &Lease) -> Result<Vec<Uuid>, StoreErr
         .all(tx)
         .await
         .map_err(StoreError::of("read planned archivals"))?;
-    let mut counted = Vec::new();
-    for (id, after) in rows {
+    let reason = |(id, after)| {
         let after: TeamFields = from_json("run_change.after", after)?;
-        if after.archival_reason != Some(TeamArchivalReason::RuleOff) {
-            counted.push(id);
-        }
-    }
-    Ok(counted)
+        Ok((id, after.archival_reason))
+    };
+    rows.into_iter().map(reason).collect()
 }
 
 /// Members that each team would lose: removed, or moved to another.

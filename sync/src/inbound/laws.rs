@@ -257,6 +257,7 @@ impl World {
             name: account.0.clone(),
             is_active: self.active.contains(account),
             cause: None,
+            withheld: None,
         }
     }
 
@@ -293,6 +294,7 @@ impl World {
             has_members,
             job_title: None,
             cause: None,
+            withheld: None,
         };
         let decision = teams::plan(&facts, |name| {
             let others = self.teams.iter().filter(|(other, _)| *other != key);
@@ -327,6 +329,7 @@ impl World {
                 is_kept_out: self.kept_out.contains(&(team, place.1)),
                 moves_from: None::<FormerTeam>,
                 is_taken_along: false,
+                manager_withheld: None,
             }
         });
         candidates.filter_map(decide).collect()

@@ -19,6 +19,9 @@ pub struct Person {
     pub is_active: bool,
     /// The planned change that this counts on.
     pub cause: Option<ChangeId>,
+    /// A departure that waits for a decision or is not to be, so that the user stays: the directory may have taken a
+    /// deleted account out of its groups already, and that is held, or left out, with it (D-48).
+    pub withheld: Option<ChangeId>,
 }
 
 /// Another manager's team that a person belongs to.
@@ -56,6 +59,8 @@ pub struct Candidate {
     pub moves_from: Option<FormerTeam>,
     /// Whether the plan of the new manager's team takes the person away from this one (D-41).
     pub is_taken_along: bool,
+    /// A withheld departure of a manager between the person and the one whose team this is.
+    pub manager_withheld: Option<ChangeId>,
 }
 
 /// A change of a membership that was worked out.
@@ -85,6 +90,7 @@ pub fn decide(candidate: Candidate) -> Option<PlannedMembership> {
         is_kept_out,
         moves_from,
         is_taken_along,
+        manager_withheld,
     } = candidate;
     let target = wanted.filter(|_| person.is_active && !is_kept_out);
     let action = match (present, target) {
@@ -98,10 +104,11 @@ pub fn decide(candidate: Candidate) -> Option<PlannedMembership> {
         (None, None) | (Some(_), Some(_)) => return None,
     };
     let fields = |role| MembershipFields { role };
-    // Someone who left the group does not wait for anything that happens to the account.
-    let depends_on = person
-        .cause
-        .filter(|_| target.is_some() || !person.is_active);
+    let depends_on = match target {
+        None if person.is_active => person.withheld.or(manager_withheld),
+        // Who comes, or leaves because the user does, waits for the change of the user.
+        Some(_) | None => person.cause,
+    };
     Some(PlannedMembership {
         action,
         before: present.map(fields),
@@ -125,12 +132,14 @@ mod tests {
                 name: "Ada".to_owned(),
                 is_active: true,
                 cause: None,
+                withheld: None,
             },
             wanted,
             present,
             is_kept_out: false,
             moves_from: None,
             is_taken_along: false,
+            manager_withheld: None,
         }
     }
 
@@ -185,6 +194,26 @@ mod tests {
         let removal = decide(inactive(candidate(MEMBER, MEMBER))).unwrap();
         assert_eq!(removal.action, ChangeAction::RemoveMember);
         assert!(removal.depends_on.is_some(), "not without the deactivation");
+    }
+
+    #[test]
+    fn d48_who_stays_because_a_departure_is_withheld_keeps_the_place_until_it_is_made() {
+        let departure = Some(ChangeId(Uuid::from_u128(9)));
+        let mut staying = candidate(None, MEMBER);
+        staying.person.withheld = departure;
+        assert_eq!(decide(staying).unwrap().depends_on, departure);
+        let below = Candidate {
+            manager_withheld: departure,
+            ..candidate(None, MEMBER)
+        };
+        assert_eq!(decide(below).unwrap().depends_on, departure);
+        let mut joining = candidate(MEMBER, None);
+        joining.person.withheld = departure;
+        assert_eq!(
+            decide(joining).unwrap().depends_on,
+            None,
+            "the user is there"
+        );
     }
 
     #[test]

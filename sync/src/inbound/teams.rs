@@ -108,6 +108,8 @@ pub struct TeamFacts<'a> {
     pub job_title: Option<&'a str>,
     /// The planned change of the manager that the decision counts on.
     pub cause: Option<ChangeId>,
+    /// A departure of the manager that waits for a decision or is not to be (D-48).
+    pub withheld: Option<ChangeId>,
 }
 
 /// A change of a team that was worked out.
@@ -218,8 +220,11 @@ fn keep(
     })
 }
 
-/// D-34: archived, never deleted.
+/// D-34: archived, never deleted. Who is deleted has no reports any more, so that waits for the departure.
 fn archive(facts: &TeamFacts<'_>, team: &Team, reason: TeamArchivalReason) -> Option<PlannedTeam> {
+    let withheld = facts
+        .withheld
+        .filter(|_| reason == TeamArchivalReason::NoReports);
     (team.status == TeamStatus::Active).then(|| PlannedTeam {
         action: ChangeAction::Archive,
         team_id: Some(team.id),
@@ -229,7 +234,7 @@ fn archive(facts: &TeamFacts<'_>, team: &Team, reason: TeamArchivalReason) -> Op
             archival_reason: Some(reason),
             ..TeamFields::of(team)
         },
-        depends_on: facts.cause,
+        depends_on: facts.cause.or(withheld),
     })
 }
 

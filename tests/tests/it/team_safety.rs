@@ -1,13 +1,27 @@
 //! What no run does to teams: act on what it did not read, or did not confirm, or on too much at once.
 
-use lockstep_domain::{RunKind, RunState, TeamStatus};
+use lockstep_domain::{ManagerTeamDepth, RunKind, RunState, TeamStatus};
 use serde_json::json;
 
 use crate::team_world::{
     assert_settled, edit_members, groups_only, managers_only, memberships, roster, rules, school,
     team, teams,
 };
-use crate::world::{World, both, id_of};
+use crate::world::{Backend, World, both, id_of};
+
+/// Twelve people: one more than half of them is over every limit.
+const DOZEN: [&str; 12] = [
+    "p00", "p01", "p02", "p03", "p04", "p05", "p06", "p07", "p08", "p09", "p10", "p11",
+];
+
+/// Twelve people of one group, the first of whom is the manager of some others.
+async fn dozen(backend: Backend, reports: &[&'static str]) -> World {
+    let managers: Vec<(&str, &str)> = reports.iter().map(|name| (*name, DOZEN[0])).collect();
+    let tenant = school(&DOZEN, &managers, &[("All", &DOZEN)]);
+    let world = World::with_rules(backend, tenant, rules()).await;
+    world.sync().await;
+    world
+}
 
 both! {
     async fn d48_archiving_too_many_teams_is_held_with_what_follows(backend) {
@@ -52,25 +66,98 @@ both! {
         assert_eq!((run.summary.memberships.held, run.summary.memberships.removed), (0, 10), "half is allowed");
     }
 
-    async fn nothing_follows_from_a_departure_that_is_held(backend) {
-        let names: Vec<String> = (0..12).map(|n| format!("p{n:02}")).collect();
-        let people: Vec<&str> = names.iter().map(String::as_str).collect();
-        let managers: Vec<(&str, &str)> = people[1..].iter().map(|name| (*name, people[0])).collect();
-        let world = World::with_rules(backend, school(&people, &managers, &[("All", &people)]), rules()).await;
-        world.sync().await;
+    async fn d48_nothing_follows_from_a_departure_that_is_held(backend) {
+        let world = dozen(backend, &DOZEN[1..]).await;
         let before = roster(&world).await;
-        for name in &people[..6] {
+        for name in &DOZEN[..6] {
             world.control().patch_user(&id_of(name), json!({ "accountEnabled": false })).unwrap();
         }
         let run = world.sync().await;
         assert_eq!(run.summary.users.held, 6);
         assert_eq!(run.change_count, 6, "{:?}", world.lines(&run).await);
         assert_eq!(roster(&world).await, before);
-        for name in &people[..5] {
+        for name in &DOZEN[..5] {
             world.control().patch_user(&id_of(name), json!({ "accountEnabled": true })).unwrap();
         }
         let run = world.sync().await;
         assert_eq!((run.summary.users.deactivated, run.summary.memberships.removed), (1, 2), "{:?}", world.lines(&run).await);
+    }
+
+    async fn d48_what_a_deleted_account_leaves_is_held_with_its_departure(backend) {
+        // The directory takes a deleted account out of its groups, and its people have no manager, at once.
+        let world = dozen(backend, &DOZEN[6..]).await;
+        let before = roster(&world).await;
+        for name in &DOZEN[..6] {
+            world.control().delete_user(&id_of(name)).unwrap();
+        }
+        for run in [world.sync().await, world.full_sync().await] {
+            assert_eq!((run.summary.users.held, run.summary.teams.held), (6, 1), "{:?}", world.lines(&run).await);
+            assert_eq!((run.summary.memberships.held, run.summary.memberships.removed), (13, 0), "{:?}", world.lines(&run).await);
+            assert_eq!(roster(&world).await, before);
+            let hold = world.store.open_hold_of(world.integration).await.unwrap().expect("a hold is open");
+            assert_eq!(hold.categories.iter().map(|category| category.0.as_str()).collect::<Vec<_>>(), ["USER_DEACTIVATIONS"]);
+        }
+        for name in &DOZEN[..5] {
+            world.control().restore_user(&id_of(name)).unwrap();
+        }
+        let run = world.sync().await;
+        assert_eq!((run.summary.users.deactivated, run.summary.memberships.removed), (1, 1), "{:?}", world.lines(&run).await);
+        assert_settled(&world).await;
+    }
+
+    async fn d34_a_team_is_archived_although_the_departure_of_a_member_is_held(backend) {
+        let world = dozen(backend, &[]).await;
+        for name in &DOZEN[..6] {
+            world.control().delete_user(&id_of(name)).unwrap();
+        }
+        world.control().delete_group(&id_of("All")).unwrap();
+        let run = world.sync().await;
+        assert_eq!((run.summary.users.held, run.summary.teams.deactivated), (6, 1), "{:?}", world.lines(&run).await);
+        assert_eq!((run.summary.memberships.held, run.summary.memberships.removed), (0, 12), "{:?}", world.lines(&run).await);
+    }
+
+    async fn d34_an_archival_does_not_wait_for_a_member_who_was_missing_and_is_found(backend) {
+        use lockstep_sandbox::{Fault, FaultKind};
+        let world = dozen(backend, &[]).await;
+        world.control().delete_group(&id_of("All")).unwrap();
+        world.control().add_fault(Fault::new(FaultKind::Hide { modulus: 4 }).on_request("users.list")).unwrap();
+        let run = world.full_sync().await;
+        assert!(run.summary.users.skipped > 0, "someone was missing: {:?}", world.lines(&run).await);
+        assert_eq!((run.summary.teams.deactivated, run.summary.memberships.removed), (1, 12), "{:?}", world.lines(&run).await);
+    }
+
+    async fn d21_a_managers_team_stays_when_its_only_report_was_removed_by_hand_and_is_missing(backend) {
+        use lockstep_sandbox::{Fault, FaultKind};
+        let mut missed = 0;
+        for name in ["p01", "p02", "p03", "p04", "p05", "p06"] {
+            let world = World::with_rules(backend, school(&["boss", name, "x1", "x2"], &[(name, "boss")], &[]), managers_only()).await;
+            world.sync().await;
+            edit_members(&world, "boss Example's team", name, false).await;
+            world.sync().await;
+            world.control().add_fault(Fault::new(FaultKind::Hide { modulus: 2 }).on_request("users.list")).unwrap();
+            let run = world.full_sync().await;
+            let lines = world.lines(&run).await;
+            missed += usize::from(lines.iter().any(|line| line.contains(&format!("DEACTIVATE {name}")) && line.contains("SKIPPED")));
+            assert_eq!(run.summary.teams.deactivated, 0, "{lines:?}");
+        }
+        assert!(missed > 0, "the report was never missing");
+    }
+
+    async fn d48_people_below_a_manager_whose_departure_is_held_stay_with_the_manager_above(backend) {
+        let mut all_levels = managers_only();
+        all_levels.manager_teams.depth = ManagerTeamDepth::AllLevels;
+        let people: Vec<&str> = [&DOZEN[..], &["top", "low"]].concat();
+        let managers: Vec<(&str, &str)> = DOZEN.iter().map(|name| (*name, "top")).chain([("low", "p00")]).collect();
+        let world = World::with_rules(backend, school(&people, &managers, &[]), all_levels).await;
+        world.sync().await;
+        let before = roster(&world).await;
+        assert!(before.iter().any(|line| line.starts_with("top Example's team") && line.contains("low")), "{before:?}");
+        for name in &DOZEN[..6] {
+            world.control().delete_user(&id_of(name)).unwrap();
+        }
+        let run = world.sync().await;
+        assert_eq!((run.summary.users.held, run.summary.memberships.removed), (6, 0), "{:?}", world.lines(&run).await);
+        assert_eq!(roster(&world).await, before);
     }
 
     async fn d21_nothing_follows_from_a_departure_that_is_not_confirmed(backend) {

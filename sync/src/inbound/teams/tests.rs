@@ -60,6 +60,7 @@ fn decide_beside(
         has_members,
         job_title: None,
         cause: None,
+        withheld: None,
     };
     plan(&facts, |name| others.contains(&name))
 }

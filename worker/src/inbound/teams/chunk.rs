@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
-    ChangeId, DirectoryGroup, ExternalId, GroupMembership, InboundRules, ManagerTeamDepth,
-    MembershipOriginKind, Team, TeamId, TeamKey, TeamRole, TeamSource, TeamStatus, name_key,
+    ChangeAction, ChangeId, DirectoryGroup, ExternalId, GroupMembership, InboundRules,
+    ManagerTeamDepth, MembershipOriginKind, Team, TeamArchivalReason, TeamId, TeamKey, TeamRole,
+    TeamSource, TeamStatus, name_key,
 };
 use lockstep_store::lease::Step;
 use lockstep_store::person::Someone;
 use lockstep_store::plan::{TeamChange, TeamRow};
 use lockstep_store::team_key::DirtyTeam;
-use lockstep_sync::inbound::memberships::{Candidate, PlannedMembership, decide};
+use lockstep_sync::inbound::memberships::{Candidate, decide};
 use lockstep_sync::inbound::names::choices;
 use lockstep_sync::inbound::reach::reports_to_itself;
-use lockstep_sync::inbound::teams::{self, Members, TeamFacts, Wish};
+use lockstep_sync::inbound::teams::{self, Members, PlannedTeam, TeamFacts, Wish};
 
 use super::{Ledger, PAGE};
 use crate::failure::Stop;
@@ -37,7 +38,25 @@ pub(super) struct Decided {
     /// What becomes of the members.
     pub(super) members: Members,
     /// The planned change that archives the team.
-    archival: Option<ChangeId>,
+    archival: Option<Archival>,
+}
+
+/// A planned archival of a team.
+#[derive(Clone, Copy)]
+struct Archival {
+    change: ChangeId,
+    /// Whether it follows from people leaving; else they leave because of it.
+    is_for_want_of_reports: bool,
+}
+
+impl Archival {
+    fn of(change: ChangeId, planned: &PlannedTeam) -> Option<Self> {
+        (planned.action == ChangeAction::Archive).then(|| Self {
+            change,
+            is_for_want_of_reports: planned.after.archival_reason
+                == Some(TeamArchivalReason::NoReports),
+        })
+    }
 }
 
 /// Teams of one source that are planned together.
@@ -303,6 +322,9 @@ impl<'r, 'w> Chunk<'r, 'w> {
             has_members,
             job_title: self.job_title(key),
             cause: self.manager(key).and_then(|manager| manager.person.cause),
+            withheld: self
+                .manager(key)
+                .and_then(|manager| manager.person.withheld),
         };
         let own = slot.team.as_ref().map(|team| team.id);
         let decision = teams::plan(&facts, |name| self.is_taken(name, own));
@@ -318,8 +340,10 @@ impl<'r, 'w> Chunk<'r, 'w> {
             team,
             name: name.clone(),
             members: decision.members,
-            archival: (decision.members == Members::Leave && decision.change.is_some())
-                .then_some(change_id),
+            archival: decision
+                .change
+                .as_ref()
+                .and_then(|change| Archival::of(change_id, change)),
         };
         if let Some(change) = decision.change {
             if change.after.status == TeamStatus::Active {
@@ -352,13 +376,19 @@ impl<'r, 'w> Chunk<'r, 'w> {
         let Some(change) = decide(candidate) else {
             return;
         };
-        let PlannedMembership { depends_on, .. } = change;
+        let depends_on = match decided.archival {
+            Some(archival) if archival.is_for_want_of_reports => {
+                change.depends_on.or(Some(archival.change))
+            }
+            Some(archival) => Some(archival.change),
+            None => change.depends_on,
+        };
         self.rows.push(TeamRow {
             id: ChangeId(self.execution.worker.store.fresh_id()),
             key: key.clone(),
             team_id: decided.team,
             name: decided.name.clone(),
-            depends_on: depends_on.or(decided.archival),
+            depends_on,
             change: TeamChange::Membership(change),
         });
     }

@@ -166,6 +166,7 @@ impl Chunk<'_, '_> {
             is_kept_out: around.kept_out.contains(&place),
             moves_from,
             is_taken_along: false,
+            manager_withheld: None,
         }
     }
 

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
-    ExternalId, ManagerTeamDepth, TeamId, TeamKey, TeamRole, TeamSource, UserId, UserStatus,
+    ChangeId, ExternalId, ManagerTeamDepth, TeamId, TeamKey, TeamRole, TeamSource, UserId,
+    UserStatus,
 };
-use lockstep_sync::inbound::memberships::{Candidate, Person, former_team};
+use lockstep_sync::inbound::memberships::{Candidate, FormerTeam, Person, former_team};
 use lockstep_sync::inbound::teams::Members;
 
 use super::PAGE;
@@ -79,6 +80,7 @@ impl Chunk<'_, '_> {
         let organization = self.frozen.integration.organization_id;
         let kept_out = store.kept_out(organization, &users).await?;
         let taken_along = self.taken_along(&people, &kept_out).await?;
+        let withheld = self.withheld_above(&users).await?;
         for (team, user, role) in rows {
             let (Some(key), Some(person)) = (teams.get(&team), people.get(&user)) else {
                 continue;
@@ -102,6 +104,7 @@ impl Chunk<'_, '_> {
                 is_taken_along: role == MEMBER
                     && wanted.is_none()
                     && taken_along.contains(&(team, user)),
+                manager_withheld: withheld.get(&user).copied(),
             };
             self.decide_member(key, &decided, candidate);
         }
@@ -148,10 +151,30 @@ impl Chunk<'_, '_> {
                 name: user.display_name(),
                 is_active: user.status != UserStatus::Deactivated,
                 cause: None,
+                withheld: None,
             };
             found.insert(user.id, person);
         }
         Ok(found)
+    }
+
+    /// Withheld departures of managers in whose teams people are. Whoever is deleted is nobody's manager any more, so that
+    /// the people below would drop out of the teams above as well.
+    async fn withheld_above(&self, users: &[UserId]) -> Result<BTreeMap<UserId, ChangeId>, Stop> {
+        if self.source != TeamSource::Manager {
+            return Ok(BTreeMap::new());
+        }
+        let (store, integration) = (&self.execution.worker.store, self.frozen.integration.id);
+        let teams = store.manager_teams_of(integration, users).await?;
+        let managers: BTreeSet<ExternalId> =
+            teams.values().flat_map(BTreeMap::keys).cloned().collect();
+        let managers: Vec<ExternalId> = managers.into_iter().collect();
+        let managers = store.people(&self.execution.lease, &managers).await?;
+        let withheld = |manager: &ExternalId| managers.get(manager)?.person.withheld;
+        let above = |(user, teams): (&UserId, &BTreeMap<ExternalId, FormerTeam>)| {
+            Some((*user, teams.keys().find_map(withheld)?))
+        };
+        Ok(teams.iter().filter_map(above).collect())
     }
 
     /// Those whom the plan of another manager's team takes away, and from which team: it shows the move as one change
