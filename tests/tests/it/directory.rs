@@ -96,6 +96,23 @@ both! {
         }
     }
 
+    async fn fault_d15_a_delta_link_that_is_refused_in_other_words_is_given_up_too(backend) {
+        for (status, is_full) in [(400, false), (404, false), (400, true)] {
+            let world = World::around(backend, people(&["ada", "bob"])).await;
+            world.sync().await;
+            world.control().add_fault(Fault::status(status).on_request("users.delta").times(1)).unwrap();
+            world.control().delete_user(&id_of("bob")).unwrap();
+            let run = if is_full { world.full_sync().await } else { world.sync().await };
+            assert_eq!((run.read_mode, run.summary.users.deactivated), (Some(ReadMode::Full), 1), "{status}: {:?}", run.error);
+            assert_eq!(run.warnings[0].code.as_str(), "DELTA_RESET");
+            assert_eq!(world.sync().await.read_mode, Some(ReadMode::Delta));
+        }
+        let world = World::around(backend, people(&["ada"])).await;
+        world.sync().await;
+        world.control().add_fault(Fault::status(403).on_request("users.delta").times(1)).unwrap();
+        assert_eq!(world.sync().await.error.map(|error| error.code), Some(RunErrorCode::PermissionMissing), "no verdict on the link");
+    }
+
     async fn everyday_weather_does_not_stop_a_run(backend) {
         let faults = [
             Fault::status(503).times(2),

@@ -147,14 +147,21 @@ impl<'r, 'w, C: Collection> Reading<'r, 'w, C> {
             // A stored link that leads elsewhere, as after a move to another cloud, is not followed.
             Err(_) => return Err(Round::Reset),
         };
-        while let Some(page) = pages.next().await.map_err(Round::of)? {
+        let mut has_begun = false;
+        loop {
+            let page = match pages.next().await {
+                Ok(Some(page)) => page,
+                Ok(None) => return Err(Round::Again),
+                Err(error) if !has_begun && is_link_refused(&error) => return Err(Round::Reset),
+                Err(error) => return Err(Round::of(error)),
+            };
+            has_begun = true;
             let link = page.delta_link.clone();
             self.save(page, None).await?;
             if let Some(link) = link {
                 return Ok(link);
             }
         }
-        Err(Round::Again)
     }
 
     /// Lists everything; returns how much is missing. Only a list that came to its last page concludes that (D-51).
@@ -212,6 +219,17 @@ fn read(mode: ReadMode, link: DeltaLink, missed_by_delta: Option<u64>) -> Read {
         link,
         missed_by_delta,
     }
+}
+
+/// Whether Graph refuses a delta link itself. How it words that it is too old is not settled (some get 400 with
+/// `Request_UnsupportedQuery`), and a link that is refused once is refused for ever: the complete read that follows has
+/// the last word.
+fn is_link_refused(error: &GraphError) -> bool {
+    let is_refusal = matches!(error.class(), ErrorClass::Refused | ErrorClass::NotFound);
+    is_refusal
+        && error
+            .answer()
+            .is_some_and(|answer| matches!(answer.status, 400 | 404))
 }
 
 /// Why a round of pages did not come to its end.
