@@ -50,8 +50,19 @@ text_enum! {
         Present = "PRESENT",
         /// The directory said that it was removed.
         Removed = "REMOVED",
-        /// A complete read did not find it; nothing follows from that until it is confirmed by id (D-21).
+        /// A complete read did not find it, or the directory gave a reason for its absence that we do not know; nothing
+        /// follows from that until it is confirmed by id (D-21).
         Missing = "MISSING",
+    }
+}
+
+impl Presence {
+    /// What is known of an absent object: a confirmed removal is not doubted again.
+    pub(crate) fn absent(self, said: Self) -> Self {
+        match self {
+            Self::Removed => Self::Removed,
+            Self::Present | Self::Missing => said,
+        }
     }
 }
 
@@ -176,8 +187,8 @@ fn key_of(text: Option<&str>) -> Option<AddressKey> {
 pub struct DirectoryPatch {
     /// Object id.
     pub external_id: ExternalId,
-    /// Whether the directory says that the account was removed.
-    pub removed: bool,
+    /// What the directory says of whether the account is there.
+    pub presence: Presence,
     /// Display name.
     pub display_name: Option<Option<String>>,
     /// First name.
@@ -206,7 +217,7 @@ impl DirectoryPatch {
     pub fn empty(external_id: ExternalId) -> Self {
         Self {
             external_id,
-            removed: false,
+            presence: Presence::Present,
             display_name: None,
             given_name: None,
             surname: None,
@@ -225,9 +236,9 @@ impl DirectoryPatch {
     /// An account whose `accountEnabled` was never given counts as enabled: nobody is deactivated for a gap.
     #[must_use]
     pub fn over(self, known: Option<DirectoryUser>) -> Option<DirectoryUser> {
-        if self.removed {
+        if self.presence != Presence::Present {
             return known.map(|known| DirectoryUser {
-                presence: Presence::Removed,
+                presence: known.presence.absent(self.presence),
                 ..known
             });
         }
@@ -284,7 +295,7 @@ mod tests {
     fn d18_a_removed_account_keeps_what_was_known_and_comes_back() {
         let known = patch().over(None).unwrap();
         let removed = DirectoryPatch {
-            removed: true,
+            presence: Presence::Removed,
             ..DirectoryPatch::empty("a".into())
         };
         assert_eq!(removed.clone().over(None), None);

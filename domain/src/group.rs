@@ -153,8 +153,8 @@ pub struct MemberPatch {
 pub struct GroupPatch {
     /// Object id.
     pub external_id: ExternalId,
-    /// Whether the directory says that the group was removed.
-    pub removed: bool,
+    /// What the directory says of whether the group is there.
+    pub presence: Presence,
     /// Display name.
     pub display_name: Option<Option<String>>,
     /// Whether the group receives mail.
@@ -177,7 +177,7 @@ impl GroupPatch {
     pub fn empty(external_id: ExternalId) -> Self {
         Self {
             external_id,
-            removed: false,
+            presence: Presence::Present,
             display_name: None,
             mail_enabled: None,
             security_enabled: None,
@@ -194,9 +194,9 @@ impl GroupPatch {
     /// is not documented.
     #[must_use]
     pub fn over(&self, known: Option<DirectoryGroup>) -> Option<DirectoryGroup> {
-        if self.removed {
+        if self.presence != Presence::Present {
             return known.map(|known| DirectoryGroup {
-                presence: Presence::Removed,
+                presence: known.presence.absent(self.presence),
                 ..known
             });
         }
@@ -257,7 +257,7 @@ mod tests {
             .unwrap();
         assert_eq!(same, known, "an empty patch changes nothing");
         let removed = GroupPatch {
-            removed: true,
+            presence: Presence::Removed,
             ..GroupPatch::empty("g".into())
         };
         assert_eq!(removed.over(None), None);

@@ -195,7 +195,7 @@ impl Store {
         said: GroupConfirmations,
     ) -> Result<Run, StoreError> {
         let removed = said.gone.into_iter().map(|id| GroupPatch {
-            removed: true,
+            presence: Presence::Removed,
             ..GroupPatch::empty(id)
         });
         let page = said.found.into_iter().chain(removed).collect();

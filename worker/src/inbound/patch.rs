@@ -1,16 +1,16 @@
 //! From Microsoft's words to ours.
 
 use lockstep_domain::{
-    DirectoryPatch, ExternalId, GroupPatch, MemberKind as Kind, MemberPatch, UserType,
+    DirectoryPatch, ExternalId, GroupPatch, MemberKind as Kind, MemberPatch, Presence, UserType,
 };
-use lockstep_graph::{Field, Group, Member, MemberChange, MemberKind, User};
+use lockstep_graph::{Field, Group, Member, MemberChange, MemberKind, Removed, User};
 
 /// Turns what Graph says of a user into a patch of the mirror.
 #[must_use]
 pub fn patch(user: User) -> DirectoryPatch {
     DirectoryPatch {
         external_id: ExternalId(user.id),
-        removed: user.removed.is_some(),
+        presence: presence(user.removed.as_ref()),
         display_name: text(user.display_name),
         given_name: text(user.given_name),
         surname: text(user.surname),
@@ -30,7 +30,7 @@ pub(super) fn group(group: Group) -> GroupPatch {
     let has = |types: &[String], name: &str| types.iter().any(|t| t.eq_ignore_ascii_case(name));
     GroupPatch {
         external_id: ExternalId(group.id),
-        removed: group.removed.is_some(),
+        presence: presence(group.removed.as_ref()),
         display_name: text(group.display_name),
         mail_enabled: tri(group.mail_enabled).map(Option::unwrap_or_default),
         security_enabled: tri(group.security_enabled).map(Option::unwrap_or_default),
@@ -57,6 +57,15 @@ fn member_change(change: MemberChange) -> MemberPatch {
         external_id: ExternalId(change.id),
         kind: kind(&change.kind),
         removed: change.removed,
+    }
+}
+
+/// A reason that we do not know may be none to remove anyone for: the object is asked for by its id first.
+fn presence(removed: Option<&Removed>) -> Presence {
+    match removed {
+        None => Presence::Present,
+        Some(Removed::Changed | Removed::Deleted) => Presence::Removed,
+        Some(Removed::Other(_)) => Presence::Missing,
     }
 }
 
@@ -90,4 +99,26 @@ fn user_type(field: Field<String>) -> Option<UserType> {
         Some(text) if text.eq_ignore_ascii_case("guest") => UserType::Guest,
         Some(_) | None => UserType::Member,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_reason_is_confirmed_before_it_is_believed() {
+        let said = |removed| {
+            patch(User {
+                id: "a".to_owned(),
+                removed,
+                ..User::default()
+            })
+            .presence
+        };
+        assert_eq!(said(None), Presence::Present);
+        assert_eq!(said(Some(Removed::Changed)), Presence::Removed);
+        assert_eq!(said(Some(Removed::Deleted)), Presence::Removed);
+        let odd = Removed::Other("melted".to_owned());
+        assert_eq!(said(Some(odd)), Presence::Missing);
+    }
 }
