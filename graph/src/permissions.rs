@@ -1,4 +1,4 @@
-//! Reads the granted permissions out of the token, for display only.
+//! Reads the granted permissions out of the token.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::ExposeSecret;
@@ -10,8 +10,8 @@ use crate::{GraphClient, GraphError, text};
 impl GraphClient {
     /// Returns the application permissions that the token names, none when the token cannot be read.
     ///
-    /// Microsoft does not promise what a token looks like, and a token can be older than a consent: show
-    /// the answer, never decide on it. A tenant that granted nothing still gives a token, without roles.
+    /// Microsoft does not promise what a token looks like, and a token can be older than a consent: show the answer, and
+    /// decide on it only where being wrong does no harm, as in leaving something alone. A tenant that granted nothing still gives a token, without roles.
     pub async fn granted_permissions(&self) -> Result<Option<Vec<String>>, GraphError> {
         let token = self.inner.token().await?;
         Ok(roles(token.text.expose_secret()))

@@ -79,6 +79,8 @@ pub struct OptionsPatch {
     pub access_blocked: Option<bool>,
     /// Permissions in tokens issued from now on; revoke the tokens to make it immediate.
     pub permissions: Option<Vec<String>>,
+    /// True: tokens issued from now on tell nobody what they are good for. Microsoft promises no form.
+    pub opaque_tokens: Option<bool>,
     /// Lifetime of tokens issued from now on, in seconds.
     pub token_lifetime_seconds: Option<u64>,
     /// Objects on one page of a delta.
@@ -112,6 +114,8 @@ pub struct OptionsState {
     pub access_blocked: bool,
     /// See [`OptionsPatch::permissions`].
     pub permissions: Vec<String>,
+    /// See [`OptionsPatch::opaque_tokens`].
+    pub opaque_tokens: bool,
     /// See [`OptionsPatch::token_lifetime_seconds`].
     pub token_lifetime_seconds: u64,
     /// See [`OptionsPatch::delta_page_size`].
@@ -154,6 +158,7 @@ impl Settings {
                 secret_expired: false,
                 access_blocked: false,
                 permissions,
+                opaque_tokens: false,
                 token_lifetime_seconds: token_lifetime.as_secs(),
                 delta_page_size: delta_page_size.max(1),
                 delta_member_page: delta_member_page.max(1),
@@ -170,6 +175,7 @@ impl Settings {
             secret_expired,
             access_blocked,
             permissions,
+            opaque_tokens,
             token_lifetime_seconds,
             delta_page_size,
             delta_member_page,
@@ -186,6 +192,7 @@ impl Settings {
         take(&mut shown.secret_expired, secret_expired);
         take(&mut shown.access_blocked, access_blocked);
         take(&mut shown.permissions, permissions);
+        take(&mut shown.opaque_tokens, opaque_tokens);
         take(&mut shown.token_lifetime_seconds, token_lifetime_seconds);
         take(
             &mut shown.delta_page_size,

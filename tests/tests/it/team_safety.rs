@@ -225,6 +225,41 @@ both! {
         assert_eq!(roster(&world).await, ["Board: ada", "Staff: bob"]);
     }
 
+    async fn d51_hidden_members_are_not_asked_for_without_the_permission(backend) {
+        use lockstep_sandbox::Fault;
+        let tenant = school(&["ada", "bob"], &[], &[("Board", &["ada"]), ("Staff", &["bob"])]);
+        let world = World::with_rules(backend, tenant, groups_only()).await;
+        world.sync().await;
+        assert_eq!(roster(&world).await, ["Board: ada", "Staff: bob"]);
+        for group in ["Board", "Staff"] {
+            world.control().patch_group(&id_of(group), json!({ "visibility": "HiddenMembership" })).unwrap();
+        }
+        world.control().add_fault(Fault::status(403).on("/members")).unwrap();
+        let run = world.full_sync().await;
+        assert_eq!(run.state, RunState::SucceededWithWarnings, "not a missing permission of the run: {:?}", run.error);
+        assert!(run.warnings.iter().any(|w| w.code.as_str() == "MEMBERS_HIDDEN" && w.count == 2), "{:?}", run.warnings);
+        assert_eq!(roster(&world).await, ["Board: ada", "Staff: bob"]);
+        world.control().reset_requests();
+        world.sync().await;
+        let kinds: Vec<String> = world.control().requests().into_iter().map(|line| line.kind).collect();
+        assert_eq!(kinds, ["token", "users.delta", "groups.delta"], "nobody asks again for what is not shown");
+    }
+
+    async fn hidden_members_on_pages_that_show_nobody_are_not_taken_for_none(backend) {
+        use lockstep_sandbox::{EmptyPage, Fault, FaultKind, OptionsPatch};
+        let tenant = school(&["ada", "bob"], &[], &[("Board", &["ada"]), ("Staff", &["bob"])]);
+        let world = World::with_rules(backend, tenant, groups_only()).await;
+        world.sync().await;
+        // A token that tells no permissions, and a hidden group whose pages are all empty.
+        world.control().patch_group(&id_of("Board"), json!({ "visibility": "HiddenMembership" })).unwrap();
+        world.control().set_options(OptionsPatch { opaque_tokens: Some(true), ..OptionsPatch::default() });
+        let empty = FaultKind::Empty { next_link: EmptyPage::Extra };
+        world.control().add_fault(Fault::new(empty).on(format!("/groups/{}/members", id_of("Board"))).times(1)).unwrap();
+        let run = world.full_sync().await;
+        assert!(run.warnings.iter().any(|w| w.code.as_str() == "MEMBERS_HIDDEN" && w.count == 1), "{:?}", run.warnings);
+        assert_eq!(roster(&world).await, ["Board: ada", "Staff: bob"]);
+    }
+
     async fn a_preview_shows_teams_and_changes_none(backend) {
         let tenant = school(&["ada", "bob"], &[("bob", "ada")], &[("Sales", &["ada", "bob"])]);
         let world = World::with_rules(backend, tenant, rules()).await;

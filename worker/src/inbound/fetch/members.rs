@@ -1,12 +1,11 @@
 //! Members and owners of groups, listed: of every group in a complete read, else of those whose members are not known.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use lockstep_domain::{
-    DirectoryGroup, ExternalId, MemberPatch, MemberRelation, MembersRead, READ_HIDDEN_MEMBERS,
-    RunPhase,
+    ExternalId, MemberPatch, MemberRelation, MembersRead, READ_HIDDEN_MEMBERS, RunPhase,
 };
-use lockstep_graph::{ErrorClass, GraphError, Member, Page, Pages};
+use lockstep_graph::{GraphError, Member, Page, Pages};
 use lockstep_store::group_member::MemberList;
 use lockstep_store::lease::Step;
 use uuid::Uuid;
@@ -30,7 +29,7 @@ pub(super) async fn list(
     let mut listing = Listing {
         execution,
         frozen,
-        sees_hidden: None,
+        sight: None,
         processed: 0,
         changed: 0,
         readable: 0,
@@ -63,29 +62,41 @@ struct Listing<'r, 'w> {
     execution: &'r mut Execution<'w>,
     frozen: &'r Frozen,
     /// Whether hidden members are shown; none while nobody needed to know.
-    sees_hidden: Option<bool>,
+    sight: Option<Sight>,
     processed: u64,
     changed: u64,
     readable: u64,
     refused: Option<GraphError>,
 }
 
+/// Whether the app is shown the members of groups that hide them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    /// It has the permission: what is listed is all there is.
+    Sees,
+    /// It has not: whatever is listed, or refused, says nothing.
+    Blind,
+    /// Its permissions cannot be told: an empty list, or a refusal, says nothing.
+    Unsure,
+}
+
 impl Listing<'_, '_> {
     async fn chunk(&mut self, ids: &[ExternalId]) -> Result<(), Stop> {
-        let names: Vec<String> = ids.iter().map(|id| id.0.clone()).collect();
-        let client = self.frozen.client.clone();
         let store = &self.execution.worker.store;
         let groups = store.groups(self.frozen.integration.id, ids).await?;
-        let answers = client.group_members_batch(&names).await?;
-        let mut read = self.take(MemberRelation::Member, &groups, answers).await?;
-        if self.frozen.rules.group_teams.owners_are_supervisors {
-            let answers = client.group_owners_batch(&names).await?;
-            let owners = self.take(MemberRelation::Owner, &groups, answers).await?;
-            let unreadable = owners
+        let hides = |id: &ExternalId| groups.get(id).is_some_and(|group| group.hides_members);
+        let hidden: BTreeSet<&ExternalId> = ids.iter().filter(|id| hides(id)).collect();
+        let is_blind = !hidden.is_empty() && self.sight().await? == Sight::Blind;
+        let (blind, asked): (Vec<&ExternalId>, Vec<&ExternalId>) =
+            ids.iter().partition(|id| is_blind && hidden.contains(id));
+        let mut read = self.ask(&asked, &hidden).await?;
+        self.readable += blind.len() as u64;
+        read.extend(
+            blind
                 .into_iter()
-                .filter(|(_, read)| *read != MembersRead::Known);
-            read.extend(unreadable);
-        }
+                .cloned()
+                .map(|id| (id, MembersRead::Hidden)),
+        );
         self.processed += ids.len() as u64;
         let store = &self.execution.worker.store;
         let run = store
@@ -94,23 +105,45 @@ impl Listing<'_, '_> {
         self.execution.reached(run).await
     }
 
+    /// Lists members of groups, and owners where they count.
+    async fn ask(
+        &mut self,
+        groups: &[&ExternalId],
+        hidden: &BTreeSet<&ExternalId>,
+    ) -> Result<BTreeMap<ExternalId, MembersRead>, Stop> {
+        let names: Vec<String> = groups.iter().map(|id| id.0.clone()).collect();
+        let client = self.frozen.client.clone();
+        let answers = client.group_members_batch(&names).await?;
+        let mut read = self.take(MemberRelation::Member, hidden, answers).await?;
+        if self.frozen.rules.group_teams.owners_are_supervisors {
+            let answers = client.group_owners_batch(&names).await?;
+            let nobody = BTreeSet::new();
+            let owners = self.take(MemberRelation::Owner, &nobody, answers).await?;
+            let unreadable = owners
+                .into_iter()
+                .filter(|(_, read)| *read != MembersRead::Known);
+            read.extend(unreadable);
+        }
+        Ok(read)
+    }
+
     /// Takes the first pages of some groups over, and follows those that have more. Says what is known of each now.
     async fn take(
         &mut self,
         relation: MemberRelation,
-        groups: &BTreeMap<ExternalId, DirectoryGroup>,
+        hidden: &BTreeSet<&ExternalId>,
         answers: Vec<(String, Result<Page<Member>, GraphError>)>,
     ) -> Result<BTreeMap<ExternalId, MembersRead>, Stop> {
         let (mut read, mut whole, mut large) = (BTreeMap::new(), Vec::new(), Vec::new());
         for (id, answer) in answers {
             let group = ExternalId(id);
-            let hides = relation == MemberRelation::Member
-                && groups.get(&group).is_some_and(|group| group.hides_members);
+            let is_doubted = hidden.contains(&group) && self.sight().await? != Sight::Sees;
             let known = match answer {
-                Ok(ref page) if page.last && page.items.is_empty() && hides => {
-                    self.known_when_hidden().await?
+                Ok(ref page) if is_doubted && page.last && page.items.is_empty() => {
+                    MembersRead::Hidden
                 }
                 Ok(_) => MembersRead::Known,
+                Err(ref error) if is_doubted && is_forbidden(error) => MembersRead::Hidden,
                 // D-51: one group that refuses, or is gone by now, leaves its team as it is.
                 Err(ref error) if leaves_the_team(error) => MembersRead::Unreadable,
                 Err(error) => return Err(error.into()),
@@ -119,9 +152,9 @@ impl Listing<'_, '_> {
                 Ok(page) if page.last && known == MembersRead::Known => {
                     whole.push(list_of(&group, relation, page, true));
                 }
-                Ok(_) if known == MembersRead::Known => large.push(group.clone()),
+                Ok(_) if known == MembersRead::Known => large.push((group.clone(), is_doubted)),
                 Ok(_) => {}
-                Err(error) if error.class() == ErrorClass::Permission => {
+                Err(error) if known == MembersRead::Unreadable && is_forbidden(&error) => {
                     self.refused = Some(error);
                 }
                 Err(_) => {}
@@ -130,8 +163,8 @@ impl Listing<'_, '_> {
             read.insert(group, known);
         }
         self.save(&whole).await?;
-        for group in large {
-            let known = self.large(&group, relation).await?;
+        for (group, is_doubted) in large {
+            let known = self.large(&group, relation, is_doubted).await?;
             read.insert(group, known);
         }
         Ok(read)
@@ -152,9 +185,10 @@ impl Listing<'_, '_> {
         &mut self,
         group: &ExternalId,
         relation: MemberRelation,
+        is_doubted: bool,
     ) -> Result<MembersRead, Stop> {
         for _ in 0..ROUNDS {
-            match self.large_once(group, relation).await {
+            match self.large_once(group, relation, is_doubted).await {
                 Ok(known) => return Ok(known),
                 Err(Round::Again | Round::Reset) => {}
                 Err(Round::Stop(stop)) => return Err(stop),
@@ -167,6 +201,7 @@ impl Listing<'_, '_> {
         &mut self,
         group: &ExternalId,
         relation: MemberRelation,
+        is_doubted: bool,
     ) -> Result<MembersRead, Round> {
         let client = &self.frozen.client;
         let mut pages: Pages<Member> = match relation {
@@ -187,6 +222,10 @@ impl Listing<'_, '_> {
             listed.extend(page.items.iter().map(|member| mark(&member.id)));
             self.save(&[list_of(group, relation, page, false)]).await?;
         }
+        // Nobody, over however many pages, is as little as an empty page.
+        if is_doubted && listed.is_empty() {
+            return Ok(MembersRead::Hidden);
+        }
         let (store, step) = (&self.execution.worker.store, self.step());
         let is_listed = |id: &ExternalId| listed.contains(&mark(id.as_str()));
         let (run, swept) = store
@@ -199,19 +238,17 @@ impl Listing<'_, '_> {
         Ok(MembersRead::Known)
     }
 
-    /// An empty list of hidden members says nothing, unless the app may see them.
-    async fn known_when_hidden(&mut self) -> Result<MembersRead, Stop> {
-        if self.sees_hidden.is_none() {
-            let granted = self.frozen.client.granted_permissions().await?;
-            let sees =
-                granted.is_some_and(|names| names.iter().any(|name| name == READ_HIDDEN_MEMBERS));
-            self.sees_hidden = Some(sees);
+    async fn sight(&mut self) -> Result<Sight, Stop> {
+        if let Some(sight) = self.sight {
+            return Ok(sight);
         }
-        Ok(if self.sees_hidden == Some(true) {
-            MembersRead::Known
-        } else {
-            MembersRead::Hidden
-        })
+        let sight = match self.frozen.client.granted_permissions().await? {
+            Some(names) if names.iter().any(|name| name == READ_HIDDEN_MEMBERS) => Sight::Sees,
+            Some(_) => Sight::Blind,
+            None => Sight::Unsure,
+        };
+        self.sight = Some(sight);
+        Ok(sight)
     }
 
     fn step(&self) -> Step {
@@ -225,7 +262,12 @@ impl Listing<'_, '_> {
 
 /// Whether an error concerns one group alone.
 fn leaves_the_team(error: &GraphError) -> bool {
-    matches!(error.class(), ErrorClass::NotFound | ErrorClass::Permission)
+    matches!(error, GraphError::NotFound { .. }) || is_forbidden(error)
+}
+
+/// Whether Graph refuses this one request; a sign-in that is refused concerns all of them.
+fn is_forbidden(error: &GraphError) -> bool {
+    matches!(error, GraphError::Forbidden { .. })
 }
 
 fn list_of(
