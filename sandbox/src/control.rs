@@ -79,7 +79,11 @@ impl Control {
 
     /// Changes options.
     pub fn set_options(&self, patch: OptionsPatch) {
+        let quiet = patch.quiet_deletions;
         self.server.settings_mut().apply(patch);
+        if let Some(quiet) = quiet {
+            self.server.directory_mut().quiet_deletions = quiet;
+        }
     }
 
     /// Replaces the granted permissions, in tokens issued from now on.

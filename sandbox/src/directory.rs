@@ -122,6 +122,8 @@ pub(crate) struct Directory {
     pub(crate) live_groups: usize,
     names: HashSet<Name>,
     pub(crate) log: Log,
+    /// See [`OptionsPatch::quiet_deletions`](crate::OptionsPatch::quiet_deletions).
+    pub(crate) quiet_deletions: bool,
 }
 
 impl Directory {

@@ -254,8 +254,14 @@ impl Directory {
     fn leave(&mut self, handle: Handle, presence: Presence) {
         let kind = self.entry(handle).kind;
         let was_live = self.entry(handle).is_live();
+        let is_quiet = self.quiet_deletions && kind == Kind::User;
+        let is_for_good = matches!(presence, Presence::Purged);
         self.entry_mut(handle).presence = presence;
         self.log.append(kind, handle, What::Removed);
+        let is_told = if is_quiet { is_for_good } else { was_live };
+        if is_told {
+            self.record_links(handle, Some(handle));
+        }
         if !was_live {
             return;
         }
@@ -269,12 +275,14 @@ impl Directory {
         {
             self.principal_names.remove(&name);
         }
-        self.record_links(handle, Some(handle));
     }
 
     fn record_arrival(&mut self, handle: Handle) {
         let kind = self.entry(handle).kind;
         self.log.append(kind, handle, What::Whole);
+        if self.quiet_deletions && kind == Kind::User {
+            return;
+        }
         for relation in Relation::ALL {
             let slots = self.entries[handle as usize].slots(relation);
             for object in slots.iter().flatten() {

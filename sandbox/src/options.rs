@@ -81,6 +81,9 @@ pub struct OptionsPatch {
     pub permissions: Option<Vec<String>>,
     /// True: tokens issued from now on tell nobody what they are good for. Microsoft promises no form.
     pub opaque_tokens: Option<bool>,
+    /// True: no delta of groups or managers tells that a user was deleted or restored, only that one was removed for good.
+    /// Microsoft documents it both ways.
+    pub quiet_deletions: Option<bool>,
     /// Lifetime of tokens issued from now on, in seconds.
     pub token_lifetime_seconds: Option<u64>,
     /// Objects on one page of a delta.
@@ -116,6 +119,8 @@ pub struct OptionsState {
     pub permissions: Vec<String>,
     /// See [`OptionsPatch::opaque_tokens`].
     pub opaque_tokens: bool,
+    /// See [`OptionsPatch::quiet_deletions`].
+    pub quiet_deletions: bool,
     /// See [`OptionsPatch::token_lifetime_seconds`].
     pub token_lifetime_seconds: u64,
     /// See [`OptionsPatch::delta_page_size`].
@@ -159,6 +164,7 @@ impl Settings {
                 access_blocked: false,
                 permissions,
                 opaque_tokens: false,
+                quiet_deletions: false,
                 token_lifetime_seconds: token_lifetime.as_secs(),
                 delta_page_size: delta_page_size.max(1),
                 delta_member_page: delta_member_page.max(1),
@@ -176,6 +182,7 @@ impl Settings {
             access_blocked,
             permissions,
             opaque_tokens,
+            quiet_deletions,
             token_lifetime_seconds,
             delta_page_size,
             delta_member_page,
@@ -193,6 +200,7 @@ impl Settings {
         take(&mut shown.access_blocked, access_blocked);
         take(&mut shown.permissions, permissions);
         take(&mut shown.opaque_tokens, opaque_tokens);
+        take(&mut shown.quiet_deletions, quiet_deletions);
         take(&mut shown.token_lifetime_seconds, token_lifetime_seconds);
         take(
             &mut shown.delta_page_size,

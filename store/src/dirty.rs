@@ -13,10 +13,15 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::column::rows_per_statement;
+use crate::lease::Step;
+use crate::run::Run;
 use crate::{Lease, Store, StoreError, Tx};
 
 /// The kind of keys that are object ids of accounts.
 pub(crate) const USER: &str = "USER";
+
+/// The kind of the one key that says that only a list can tell how things are.
+pub(crate) const LIST: &str = "LIST";
 
 /// The kind of keys that are object ids of groups or managers, whose teams have to be looked at.
 pub(crate) const fn kind_of(source: TeamSource) -> &'static str {
@@ -60,6 +65,36 @@ impl Store {
                 .map_err(StoreError::of("mark what has to be looked at"))?;
         }
         Ok(())
+    }
+
+    /// Has everything listed: who comes back from a deletion brings relations along that no delta tells, as they never
+    /// ended.
+    pub(crate) async fn mark_list(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+    ) -> Result<(), StoreError> {
+        self.mark_dirty(tx, integration, LIST, ["ALL".to_owned()])
+            .await
+    }
+
+    /// Notes that everything has been listed.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn clear_list(&self, lease: &Lease, step: Step) -> Result<Run, StoreError> {
+        let tx = self.begin().await?;
+        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
+        dirty_key::Entity::delete_many()
+            .filter(dirty_key::Column::IntegrationId.eq(lease.integration_id.0))
+            .filter(dirty_key::Column::Kind.eq(LIST))
+            .exec(&tx)
+            .await
+            .map_err(StoreError::of("note that everything was listed"))?;
+        tx.commit()
+            .await
+            .map_err(StoreError::of("note that everything was listed"))?;
+        Run::read(row)
     }
 
     /// Marks every account that meets a condition, without reading them.

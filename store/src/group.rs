@@ -83,6 +83,16 @@ impl Store {
             }
         }
         latest.retain(|id, group| known.get(id) != Some(group));
+        let was_removed = |id| {
+            let known: Option<&DirectoryGroup> = known.get(id);
+            known.is_some_and(|group| group.presence == Presence::Removed)
+        };
+        let mut present = latest
+            .iter()
+            .filter(|(_, group)| group.presence == Presence::Present);
+        if present.any(|(id, _)| was_removed(id)) {
+            self.mark_list(tx, lease.integration_id).await?;
+        }
         let ids = latest.keys().cloned().collect();
         write_groups(tx, lease.integration_id, latest.into_values()).await?;
         Ok(ids)

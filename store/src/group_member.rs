@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
     DirectoryGroup, ExternalId, GroupPatch, IntegrationId, MemberKind, MemberPatch, MemberRelation,
-    MembersRead, TeamSource,
+    MembersRead, Presence, TeamSource,
 };
 use lockstep_entity::directory_member::{self, Column};
+use lockstep_entity::{directory_group, directory_user};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
@@ -35,8 +36,18 @@ pub struct MemberList {
     pub is_whole: bool,
 }
 
+/// What lists of members said.
+#[derive(Debug, Clone, Default)]
+pub struct Listed {
+    /// Groups that have someone new.
+    pub changed: BTreeSet<ExternalId>,
+    /// Whom whole lists did not name, by group.
+    pub missing: BTreeMap<(ExternalId, MemberRelation), Vec<ExternalId>>,
+}
+
 impl Store {
-    /// Takes lists of members over. Groups whose members became different, or known, have to be looked at.
+    /// Takes over whom lists of members name, and says which groups have someone new and whom whole lists did not name.
+    /// Nothing follows from that alone.
     ///
     /// # Errors
     /// When the database fails or the lease is lost.
@@ -45,10 +56,10 @@ impl Store {
         lease: &Lease,
         step: Step,
         lists: &[MemberList],
-    ) -> Result<(Run, u64), StoreError> {
+    ) -> Result<(Run, Listed), StoreError> {
         let tx = self.begin().await?;
         let row = self.advance(&tx, lease, step, 0, |update| update).await?;
-        let mut touched = BTreeSet::new();
+        let mut listed = Listed::default();
         for list in lists {
             let mut known = present(&tx, lease, list).await?;
             // A page may name someone twice, and PostgreSQL takes each row of an upsert once.
@@ -62,35 +73,36 @@ impl Store {
                 .filter(|member| known.remove(&member.external_id) != Some(member.kind))
                 .collect();
             write_members(&tx, lease, &list.group, list.relation, &new).await?;
+            if !new.is_empty() {
+                listed.changed.insert(list.group.clone());
+            }
             // What is left over was not listed.
-            let left: Vec<&ExternalId> = known.keys().filter(|_| list.is_whole).collect();
-            delete_members(&tx, lease, &list.group, list.relation, &left).await?;
-            if !new.is_empty() || !left.is_empty() {
-                touched.insert(list.group.clone());
+            let left: Vec<ExternalId> = known.into_keys().filter(|_| list.is_whole).collect();
+            let left = without_removed(&tx, lease, left).await?;
+            if !left.is_empty() {
+                let place = (list.group.clone(), list.relation);
+                listed.missing.insert(place, left);
             }
         }
-        let changed = touched.len() as u64;
+        let touched = listed.changed.iter().cloned();
         self.mark_teams(&tx, lease.integration_id, TeamSource::Group, touched)
             .await?;
         tx.commit().await.map_err(StoreError::of("save members"))?;
-        Ok((Run::read(row)?, changed))
+        Ok((Run::read(row)?, listed))
     }
 
-    /// Removes the members of one group that a list of several pages did not name; `is_listed` says which it did.
+    /// Returns the members of one group that a list of several pages did not name; `is_listed` says which it did.
     ///
     /// # Errors
-    /// When the database fails or the lease is lost.
-    pub async fn sweep_members(
+    /// When the database fails.
+    pub async fn unlisted_members(
         &self,
         lease: &Lease,
-        step: Step,
         group: &ExternalId,
         relation: MemberRelation,
         is_listed: impl Fn(&ExternalId) -> bool + Send,
-    ) -> Result<(Run, u64), StoreError> {
-        let tx = self.begin().await?;
-        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
-        let (mut after, mut swept) = (String::new(), 0);
+    ) -> Result<Vec<ExternalId>, StoreError> {
+        let (mut after, mut unlisted) = (String::new(), Vec::new());
         loop {
             let ids: Vec<String> = members(lease.integration_id, group, relation)
                 .select_only()
@@ -99,21 +111,40 @@ impl Store {
                 .order_by_asc(Column::MemberId)
                 .limit(WALK)
                 .into_tuple()
-                .all(&tx)
+                .all(self.db())
                 .await
                 .map_err(StoreError::of("read members"))?;
             let Some(last) = ids.last() else { break };
             after.clone_from(last);
-            let ids: Vec<ExternalId> = ids.into_iter().map(ExternalId).collect();
-            let left: Vec<&ExternalId> = ids.iter().filter(|id| !is_listed(id)).collect();
-            delete_members(&tx, lease, group, relation, &left).await?;
-            swept += left.len() as u64;
+            let ids = ids.into_iter().map(ExternalId);
+            let left = ids.filter(|id| !is_listed(id)).collect();
+            unlisted.extend(without_removed(self.db(), lease, left).await?);
         }
-        let touched = (swept > 0).then(|| group.clone());
+        Ok(unlisted)
+    }
+
+    /// Removes members of one group.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn remove_members(
+        &self,
+        lease: &Lease,
+        step: Step,
+        group: &ExternalId,
+        relation: MemberRelation,
+        ids: &[&ExternalId],
+    ) -> Result<Run, StoreError> {
+        let tx = self.begin().await?;
+        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
+        delete_members(&tx, lease, group, relation, ids).await?;
+        let touched = (!ids.is_empty()).then(|| group.clone());
         self.mark_teams(&tx, lease.integration_id, TeamSource::Group, touched)
             .await?;
-        tx.commit().await.map_err(StoreError::of("sweep members"))?;
-        Ok((Run::read(row)?, swept))
+        tx.commit()
+            .await
+            .map_err(StoreError::of("remove members"))?;
+        Run::read(row)
     }
 
     /// Notes what is known of the members of groups now; those for which that is news have to be looked at.
@@ -184,6 +215,39 @@ fn members(
     directory_member::Entity::of_integration(integration.0)
         .filter(Column::GroupId.eq(group.as_str()))
         .filter(Column::Relation.eq(relation.as_str()))
+}
+
+/// Leaves out accounts and groups that are deleted: no list names them, yet they keep their places and take them up again
+/// when they are restored.
+async fn without_removed(
+    db: &impl ConnectionTrait,
+    lease: &Lease,
+    mut ids: Vec<ExternalId>,
+) -> Result<Vec<ExternalId>, StoreError> {
+    let mut removed: BTreeSet<String> = BTreeSet::new();
+    for chunk in ids.chunks(rows_per_statement(1)) {
+        let accounts: Vec<String> = directory_user::Entity::of_integration(lease.integration_id.0)
+            .select_only()
+            .column(directory_user::Column::ExternalId)
+            .filter(directory_user::Column::ExternalId.is_in(chunk.iter().map(|id| id.as_str())))
+            .filter(directory_user::Column::Presence.eq(Presence::Removed.as_str()))
+            .into_tuple()
+            .all(db)
+            .await
+            .map_err(StoreError::of("read deleted members"))?;
+        let groups: Vec<String> = directory_group::Entity::of_integration(lease.integration_id.0)
+            .select_only()
+            .column(directory_group::Column::ExternalId)
+            .filter(directory_group::Column::ExternalId.is_in(chunk.iter().map(|id| id.as_str())))
+            .filter(directory_group::Column::Presence.eq(Presence::Removed.as_str()))
+            .into_tuple()
+            .all(db)
+            .await
+            .map_err(StoreError::of("read deleted members"))?;
+        removed.extend(accounts.into_iter().chain(groups));
+    }
+    ids.retain(|id| !removed.contains(id.as_str()));
+    Ok(ids)
 }
 
 /// Whom the mirror knows: everyone of the group when the list is whole, else those whom the page names.

@@ -67,6 +67,14 @@ impl Store {
             .map(|account| account.external_id.0.clone())
             .collect();
         let managers = touched_managers(known, &changed);
+        let was_removed = |id: &ExternalId| {
+            known
+                .get(id)
+                .is_some_and(|account| account.presence == Presence::Removed)
+        };
+        let returns = changed.values().any(|account| {
+            account.presence == Presence::Present && was_removed(&account.external_id)
+        });
         let touched = touched_addresses(known, &changed);
         let touched: Vec<&str> = touched.iter().map(String::as_str).collect();
         dirty.extend(claimants(tx, lease.integration_id, &touched).await?);
@@ -108,7 +116,11 @@ impl Store {
         self.mark_dirty(tx, lease.integration_id, USER, dirty)
             .await?;
         self.mark_teams(tx, lease.integration_id, TeamSource::Manager, managers)
-            .await
+            .await?;
+        if returns {
+            self.mark_list(tx, lease.integration_id).await?;
+        }
+        Ok(())
     }
 
     /// Number of accounts that the directory lists.

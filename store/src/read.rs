@@ -13,7 +13,7 @@ use sea_orm::{
 };
 
 use crate::column::signed;
-use crate::dirty::USER;
+use crate::dirty::{LIST, USER};
 use crate::lease::Step;
 use crate::mirror::{CLAIMS, claimants};
 use crate::run::Run;
@@ -181,8 +181,8 @@ impl Store {
         }
     }
 
-    /// Whether someone who has to be looked at was missing from a list: then only another list can tell that the first
-    /// one was wrong.
+    /// Whether only a list can tell how things are: when someone who has to be looked at was missing from the last one,
+    /// or came back from a deletion.
     ///
     /// # Errors
     /// When the database fails.
@@ -195,8 +195,13 @@ impl Store {
             .and_where(same_account(dirty_key::Entity, dirty_key::Column::Key))
             .to_owned();
         let waiting = dirty_key::Entity::of_integration(integration.0)
-            .filter(dirty_key::Column::Kind.eq(USER))
-            .filter(Expr::exists(missing))
+            .filter(
+                Condition::any().add(dirty_key::Column::Kind.eq(LIST)).add(
+                    Condition::all()
+                        .add(dirty_key::Column::Kind.eq(USER))
+                        .add(Expr::exists(missing)),
+                ),
+            )
             .one(self.db())
             .await
             .map_err(StoreError::of("look for missing people"))?;

@@ -1,6 +1,6 @@
 //! What no run does to teams: act on what it did not read, or did not confirm, or on too much at once.
 
-use lockstep_domain::{ManagerTeamDepth, RunKind, RunState, TeamStatus};
+use lockstep_domain::{ManagerTeamDepth, ReadMode, RunKind, RunState, TeamStatus};
 use serde_json::json;
 
 use crate::team_world::{
@@ -260,6 +260,64 @@ both! {
         assert_eq!(roster(&world).await, ["Board: ada", "Staff: bob"]);
     }
 
+    async fn d21_members_whom_one_list_lacks_stay_until_another_does(backend) {
+        use lockstep_sandbox::{EmptyPage, Fault, FaultKind};
+        let tenant = school(&DOZEN, &[], &[("All", &DOZEN), ("Few", &DOZEN[..3])]);
+        let world = World::with_rules(backend, tenant, groups_only()).await;
+        world.sync().await;
+        let before = roster(&world).await;
+        // An empty copy of the directory answers once; a removal that no delta told is in every list.
+        let empty = FaultKind::Empty { next_link: EmptyPage::None };
+        world.control().add_fault(Fault::new(empty).on_request("groups.members").times(2)).unwrap();
+        let run = world.full_sync().await;
+        assert_eq!(run.change_count, 0, "{:?}", world.lines(&run).await);
+        assert_eq!(roster(&world).await, before);
+        world.control().skip_changes(1);
+        world.control().remove_member(&id_of("Few"), &id_of("p00")).unwrap();
+        let run = world.full_sync().await;
+        assert_eq!((run.summary.memberships.removed, run.missed_by_delta), (1, Some(1)), "{:?}", world.lines(&run).await);
+        assert_settled(&world).await;
+    }
+
+    async fn d52_what_changed_has_the_last_word_over_a_list_that_lags_behind(backend) {
+        use lockstep_sandbox::{Fault, FaultKind};
+        let world = World::with_rules(backend, school(&DOZEN, &[], &[("All", &DOZEN[..6])]), groups_only()).await;
+        world.sync().await;
+        for name in &DOZEN[6..] {
+            world.control().add_member(&id_of("All"), &id_of(name)).unwrap();
+        }
+        world.control().add_fault(Fault::new(FaultKind::Hide { modulus: 2 }).on_request("groups.members")).unwrap();
+        // Whom no list shows is removed, but for those of whom the changes say that they joined.
+        let run = world.full_sync().await;
+        let everyone = world.control().member_ids(&id_of("All")).len();
+        assert_eq!((everyone, run.summary.memberships.created), (12, 6), "{:?}", world.lines(&run).await);
+    }
+
+    async fn d18_whoever_is_restored_is_back_in_every_team(backend) {
+        let tenant = school(&["ada", "bob", "cyd"], &[("bob", "ada"), ("cyd", "ada")], &[("Sales", &["ada", "bob", "cyd"]), ("Staff", &["cyd"])]);
+        for quiet in [false, true] {
+            let world = World::with_rules(backend, tenant.clone(), rules()).await;
+            world.control().set_options(lockstep_sandbox::OptionsPatch { quiet_deletions: Some(quiet), ..Default::default() });
+            world.sync().await;
+            let before = roster(&world).await;
+            for name in ["ada", "bob"] {
+                world.control().delete_user(&id_of(name)).unwrap();
+            }
+            let run = world.sync().await;
+            assert_eq!(run.summary.users.deactivated, 2, "{:?}", world.lines(&run).await);
+            let run = world.full_sync().await;
+            // Only a list tells that cyd's manager is gone, when deletions are quiet.
+            assert_eq!((run.missed_by_delta, run.change_count), (Some(u64::from(quiet)), 0), "quiet: {quiet}, {:?}", world.lines(&run).await);
+            for name in ["ada", "bob"] {
+                world.control().restore_user(&id_of(name)).unwrap();
+            }
+            let run = world.sync().await;
+            assert_eq!((run.read_mode, roster(&world).await), (Some(ReadMode::Full), before), "quiet: {quiet}, {:?}", world.lines(&run).await);
+            assert_eq!(world.sync().await.read_mode, Some(ReadMode::Delta), "listed once");
+            assert_settled(&world).await;
+        }
+    }
+
     async fn a_preview_shows_teams_and_changes_none(backend) {
         let tenant = school(&["ada", "bob"], &[("bob", "ada")], &[("Sales", &["ada", "bob"])]);
         let world = World::with_rules(backend, tenant, rules()).await;
@@ -319,6 +377,8 @@ both! {
         world.sync().await;
         for name in &people[1..] {
             world.control().add_member(&id_of("All"), &id_of(name)).unwrap();
+            // What changes tell is believed over a list.
+            world.control().skip_changes(1);
             world.control().set_manager(&id_of(name), Some(&id_of("p00"))).unwrap();
         }
         world.control().add_fault(Fault::new(FaultKind::Hide { modulus: 4 }).on_request("users.list")).unwrap();

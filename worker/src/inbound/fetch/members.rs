@@ -1,4 +1,7 @@
 //! Members and owners of groups, listed: of every group in a complete read, else of those whose members are not known.
+//!
+//! Whom a list does not name stays until a second one, made when all groups have been listed, does not either: a copy of
+//! the directory that lags behind, or is empty, answers like any other.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -34,6 +37,7 @@ pub(super) async fn list(
         changed: 0,
         readable: 0,
         refused: None,
+        absent: Absent::new(),
     };
     let mut after: Option<ExternalId> = None;
     loop {
@@ -46,6 +50,7 @@ pub(super) async fn list(
         after = Some(last.clone());
         listing.chunk(&ids).await?;
     }
+    listing.look_again().await?;
     match listing {
         // Not one group that refuses, but all of them: the permission is missing.
         Listing {
@@ -67,7 +72,11 @@ struct Listing<'r, 'w> {
     changed: u64,
     readable: u64,
     refused: Option<GraphError>,
+    absent: Absent,
 }
+
+/// Whom the list of a group did not name: about 60 bytes each, and almost always nobody, as reads of changes tell who left.
+type Absent = BTreeMap<(ExternalId, MemberRelation), Vec<ExternalId>>;
 
 /// Whether the app is shown the members of groups that hide them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -162,7 +171,7 @@ impl Listing<'_, '_> {
             self.readable += u64::from(known != MembersRead::Unreadable);
             read.insert(group, known);
         }
-        self.save(&whole).await?;
+        self.changed += self.save(&whole).await?.len() as u64;
         for (group, is_doubted) in large {
             let known = self.large(&group, relation, is_doubted).await?;
             read.insert(group, known);
@@ -170,26 +179,52 @@ impl Listing<'_, '_> {
         Ok(read)
     }
 
-    async fn save(&mut self, lists: &[MemberList]) -> Result<(), Stop> {
+    /// Takes over whom lists name, and keeps in mind whom they do not; says which groups have someone new.
+    async fn save(&mut self, lists: &[MemberList]) -> Result<BTreeSet<ExternalId>, Stop> {
         let store = &self.execution.worker.store;
-        let (run, changed) = store
+        let (run, listed) = store
             .save_member_lists(&self.execution.lease, self.step(), lists)
             .await?;
-        self.changed += changed;
-        self.execution.reached(run).await
+        self.absent.extend(listed.missing);
+        self.execution.reached(run).await?;
+        Ok(listed.changed)
     }
 
-    /// Lists a group that does not fit into one page, a page a transaction. Whom the list did not name is removed at its
-    /// end alone.
+    /// Lists a group that does not fit into one page. Whom the list did not name can be told at its end alone.
     async fn large(
         &mut self,
         group: &ExternalId,
         relation: MemberRelation,
         is_doubted: bool,
     ) -> Result<MembersRead, Stop> {
+        let Some(listed) = self.all_pages(group, relation).await? else {
+            return Ok(MembersRead::Unreadable);
+        };
+        // Nobody, over however many pages, is as little as an empty page.
+        if is_doubted && listed.is_empty() {
+            return Ok(MembersRead::Hidden);
+        }
+        let (store, lease) = (&self.execution.worker.store, &self.execution.lease);
+        let is_listed = |id: &ExternalId| listed.contains(&mark(id.as_str()));
+        let absent = store
+            .unlisted_members(lease, group, relation, is_listed)
+            .await?;
+        if !absent.is_empty() {
+            self.absent.insert((group.clone(), relation), absent);
+        }
+        Ok(MembersRead::Known)
+    }
+
+    /// Lists a group, a page a transaction, and returns marks of whom it names. None when the group refuses, or is gone by
+    /// now.
+    async fn all_pages(
+        &mut self,
+        group: &ExternalId,
+        relation: MemberRelation,
+    ) -> Result<Option<HashSet<u128>>, Stop> {
         for _ in 0..ROUNDS {
-            match self.large_once(group, relation, is_doubted).await {
-                Ok(known) => return Ok(known),
+            match self.all_pages_once(group, relation).await {
+                Ok(listed) => return Ok(listed),
                 Err(Round::Again | Round::Reset) => {}
                 Err(Round::Stop(stop)) => return Err(stop),
             }
@@ -197,12 +232,11 @@ impl Listing<'_, '_> {
         Err(incomplete())
     }
 
-    async fn large_once(
+    async fn all_pages_once(
         &mut self,
         group: &ExternalId,
         relation: MemberRelation,
-        is_doubted: bool,
-    ) -> Result<MembersRead, Round> {
+    ) -> Result<Option<HashSet<u128>>, Round> {
         let client = &self.frozen.client;
         let mut pages: Pages<Member> = match relation {
             MemberRelation::Member => client.group_members(group.as_str()),
@@ -210,32 +244,42 @@ impl Listing<'_, '_> {
         };
         // About 32 bytes for each member of this one group: the only thing here that grows with what is read.
         let mut listed: HashSet<u128> = HashSet::new();
-        let before = self.changed;
+        let mut has_new = false;
         loop {
             let page = match pages.next().await {
                 Ok(Some(page)) => page,
                 Ok(None) => break,
-                // Deleted, or refused, half-way: nothing was removed yet, and nothing is.
-                Err(error) if leaves_the_team(&error) => return Ok(MembersRead::Unreadable),
+                Err(error) if leaves_the_team(&error) => return Ok(None),
                 Err(error) => return Err(Round::of(error)),
             };
             listed.extend(page.items.iter().map(|member| mark(&member.id)));
-            self.save(&[list_of(group, relation, page, false)]).await?;
+            let changed = self.save(&[list_of(group, relation, page, false)]).await?;
+            has_new |= !changed.is_empty();
         }
-        // Nobody, over however many pages, is as little as an empty page.
-        if is_doubted && listed.is_empty() {
-            return Ok(MembersRead::Hidden);
+        // However many pages found someone, it is one group.
+        self.changed += u64::from(has_new);
+        Ok(Some(listed))
+    }
+
+    /// Lists the groups again in which someone was absent; only who is absent twice is removed.
+    async fn look_again(&mut self) -> Result<(), Stop> {
+        let absent = std::mem::take(&mut self.absent);
+        for ((group, relation), ids) in absent {
+            let Some(listed) = self.all_pages(&group, relation).await? else {
+                continue;
+            };
+            let gone: Vec<&ExternalId> = ids
+                .iter()
+                .filter(|id| !listed.contains(&mark(id.as_str())))
+                .collect();
+            let (store, step) = (&self.execution.worker.store, self.step());
+            let run = store
+                .remove_members(&self.execution.lease, step, &group, relation, &gone)
+                .await?;
+            self.execution.reached(run).await?;
+            self.changed += u64::from(!gone.is_empty());
         }
-        let (store, step) = (&self.execution.worker.store, self.step());
-        let is_listed = |id: &ExternalId| listed.contains(&mark(id.as_str()));
-        let (run, swept) = store
-            .sweep_members(&self.execution.lease, step, group, relation, is_listed)
-            .await
-            .map_err(Stop::from)?;
-        // However many pages found something, it is one group.
-        self.changed = before + u64::from(self.changed > before || swept > 0);
-        self.execution.reached(run).await?;
-        Ok(MembersRead::Known)
+        Ok(())
     }
 
     async fn sight(&mut self) -> Result<Sight, Stop> {

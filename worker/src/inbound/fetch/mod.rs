@@ -2,15 +2,17 @@
 //!
 //! A complete read takes the delta link first and lists afterwards, so that whatever happens while it lists comes
 //! again with the next read of changes. When a delta link is there already, its changes are taken over before the
-//! list: what the list then still finds was missed by delta, and is counted.
+//! list: what the list then still finds was missed by delta, and is counted. They are taken over once more after it, as
+//! they have the last word.
 
 mod groups;
 mod members;
 mod reading;
 mod users;
 
-use lockstep_domain::{ReadMode, RunErrorCode};
+use lockstep_domain::{ReadMode, RunErrorCode, RunPhase};
 use lockstep_graph::DeltaLink;
+use lockstep_store::lease::Step;
 use lockstep_store::read::{NextRead, ReadEnd};
 
 use self::groups::Groups;
@@ -41,16 +43,23 @@ pub(super) async fn fetch(execution: &mut Execution<'_>, frozen: &Frozen) -> Res
     let users = Reading::of(execution, frozen, Users)
         .read(mode, link)
         .await?;
-    let groups = fetch_groups(execution, frozen, users.mode).await?;
+    let (mode, missed_users) = (users.mode, users.missed_by_delta);
+    if mode == ReadMode::Full && !frozen.rules.group_teams.enabled {
+        note_listed(execution, RunPhase::ReadingUsers).await?;
+    }
+    let users_link = Reading::of(execution, frozen, Users)
+        .catch_up(users)
+        .await?;
+    let groups = fetch_groups(execution, frozen, mode).await?;
     let (groups, missed) = groups.unzip();
-    let missed_by_delta = match (users.missed_by_delta, missed.flatten()) {
+    let missed_by_delta = match (missed_users, missed.flatten()) {
         (None, None) => None,
         (users, groups) => Some(users.unwrap_or_default() + groups.unwrap_or_default()),
     };
     let end = ReadEnd {
-        mode: users.mode,
+        mode,
         users: NextRead {
-            delta_link: users.link.into_string(),
+            delta_link: users_link.into_string(),
             select: users::SELECT.fingerprint(),
         },
         groups,
@@ -84,12 +93,30 @@ async fn fetch_groups(
     groups::confirm_missing(execution, frozen).await?;
     let is_full = read.mode == ReadMode::Full;
     let different = members::list(execution, frozen, is_full).await?;
+    if is_full {
+        note_listed(execution, RunPhase::ReadingMembers).await?;
+    }
+    let missed = read.missed_by_delta.map(|missed| missed + different);
+    let link = Reading::of(execution, frozen, Groups(select))
+        .in_phase(RunPhase::ReadingMembers)
+        .catch_up(read)
+        .await?;
     let next = NextRead {
-        delta_link: read.link.into_string(),
+        delta_link: link.into_string(),
         select: select.fingerprint(),
     };
-    let missed = read.missed_by_delta.map(|missed| missed + different);
     Ok(Some((next, missed)))
+}
+
+async fn note_listed(execution: &mut Execution<'_>, phase: RunPhase) -> Result<(), Stop> {
+    let step = Step {
+        phase,
+        processed: 0,
+        total: None,
+    };
+    let store = &execution.worker.store;
+    let run = store.clear_list(&execution.lease, step).await?;
+    execution.reached(run).await
 }
 
 /// A link tracks the attributes it was asked with; with others it is of no use.
@@ -98,7 +125,7 @@ fn usable_link(link: Option<&str>, tracked: Option<&str>, wanted: &str) -> Optio
 }
 
 /// Everything is read the first time, once a week, when someone asks for it, when a worker that was lost had begun to,
-/// and when someone was missing from the last list: only another list can tell that it was wrong.
+/// and when only a list can tell how things are: someone was missing from the last one, or came back from a deletion.
 async fn read_mode(
     execution: &Execution<'_>,
     frozen: &Frozen,

@@ -63,6 +63,8 @@ pub(super) struct Read {
     pub(super) link: DeltaLink,
     /// Changes that a complete read found and the reads before had missed.
     pub(super) missed_by_delta: Option<u64>,
+    /// Whose changes have the last word over what was listed, none when nothing was listed over what was known.
+    pub(super) since: Option<DeltaLink>,
 }
 
 /// A read that is going on.
@@ -70,6 +72,7 @@ pub(super) struct Reading<'r, 'w, C> {
     execution: &'r mut Execution<'w>,
     frozen: &'r Frozen,
     collection: C,
+    phase: RunPhase,
     processed: u64,
     changed: u64,
 }
@@ -80,9 +83,15 @@ impl<'r, 'w, C: Collection> Reading<'r, 'w, C> {
             execution,
             frozen,
             collection,
+            phase: C::PHASE,
             processed: 0,
             changed: 0,
         }
+    }
+
+    /// Says that the run has come to a later phase.
+    pub(super) fn in_phase(self, phase: RunPhase) -> Self {
+        Self { phase, ..self }
     }
 
     pub(super) async fn read(
@@ -100,25 +109,66 @@ impl<'r, 'w, C: Collection> Reading<'r, 'w, C> {
     async fn first(&mut self) -> Result<Read, Stop> {
         let link = self.collection.latest(&self.frozen.client).await?;
         self.list().await?;
-        Ok(read(ReadMode::Full, link, None))
+        Ok(Read {
+            mode: ReadMode::Full,
+            link,
+            missed_by_delta: None,
+            since: None,
+        })
     }
 
     /// D15: a link that Graph no longer knows is no failure; everything is read instead.
+    async fn again(&mut self) -> Result<Read, Stop> {
+        let read = self.first().await?;
+        Ok(Read {
+            since: Some(read.link.clone()),
+            ..read
+        })
+    }
+
     async fn changes_or_everything(&mut self, link: &DeltaLink) -> Result<Read, Stop> {
-        match self.changes(link).await? {
-            Some(next) => Ok(read(ReadMode::Delta, next, None)),
-            None => self.first().await,
+        let Some(next) = self.changes(link).await? else {
+            return self.again().await;
+        };
+        let store = &self.execution.worker.store;
+        if store.waits_for_a_list(self.frozen.integration.id).await? {
+            return self.list_over(link, next).await;
         }
+        Ok(Read {
+            mode: ReadMode::Delta,
+            link: next,
+            missed_by_delta: None,
+            since: None,
+        })
     }
 
     async fn sweep(&mut self, link: &DeltaLink) -> Result<Read, Stop> {
-        let Some(next) = self.changes(link).await? else {
-            return self.first().await;
-        };
+        match self.changes(link).await? {
+            Some(next) => self.list_over(link, next).await,
+            None => self.again().await,
+        }
+    }
+
+    /// Lists everything over what the changes since `link` left.
+    async fn list_over(&mut self, link: &DeltaLink, next: DeltaLink) -> Result<Read, Stop> {
         let before = self.changed;
         let missing = self.list().await?;
-        let missed = self.changed - before + missing;
-        Ok(read(ReadMode::Full, next, Some(missed)))
+        Ok(Read {
+            mode: ReadMode::Full,
+            link: next,
+            missed_by_delta: Some(self.changed - before + missing),
+            since: Some(link.clone()),
+        })
+    }
+
+    /// Takes the changes over once more after everything was listed, and returns the link to the next ones: a list may come
+    /// from a copy of the directory that lags behind the changes, and the directory may have changed between its pages.
+    pub(super) async fn catch_up(mut self, read: Read) -> Result<DeltaLink, Stop> {
+        let next = match &read.since {
+            Some(since) => self.changes(since).await?,
+            None => None,
+        };
+        Ok(next.unwrap_or(read.link))
     }
 
     /// Follows a delta link to the next one. None when Graph no longer knows it.
@@ -206,18 +256,10 @@ impl<'r, 'w, C: Collection> Reading<'r, 'w, C> {
 
     fn step(&self) -> Step {
         Step {
-            phase: C::PHASE,
+            phase: self.phase,
             processed: self.processed,
             total: None,
         }
-    }
-}
-
-fn read(mode: ReadMode, link: DeltaLink, missed_by_delta: Option<u64>) -> Read {
-    Read {
-        mode,
-        link,
-        missed_by_delta,
     }
 }
 
