@@ -7,10 +7,11 @@ use lockstep_domain::{
     TeamArchivalReason, TeamFields, TeamId, TeamStatus,
 };
 use lockstep_entity::{membership, run_change, team};
-use lockstep_sync::guard::{Excess, Loss, archivals, member_removals};
-use sea_orm::sea_query::Query;
+use lockstep_sync::guard::{Excess, Loss, all_removals, archivals, member_removals};
+use sea_orm::sea_query::{Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait as _, Condition, JsonValue, PaginatorTrait as _, QueryFilter as _, QuerySelect as _,
+    ColumnTrait as _, Condition, EntityTrait as _, JsonValue, PaginatorTrait as _,
+    QueryFilter as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -44,14 +45,59 @@ impl Store {
                 hold(tx, lease, which, excess).await?;
             }
         }
+        let removal_excess = match self.hold_all_removals(tx, lease, rules).await? {
+            Some(excess) => Some(excess),
+            None => self.hold_removals_of_teams(tx, lease, rules).await?,
+        };
+        Ok(archived_excess.into_iter().chain(removal_excess).collect())
+    }
+
+    /// Holds removals from every team that is not archived, when they are too many altogether.
+    async fn hold_all_removals(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+        rules: &InboundRules,
+    ) -> Result<Option<Excess>, StoreError> {
+        let of_teams_in_use = || {
+            Condition::all()
+                .add(run_change::Column::Action.is_in(REMOVALS))
+                // What an archived team loses is counted with its archival.
+                .add(run_change::Column::PlatformId.not_in_subquery(archived_by(lease)))
+        };
+        let lost = planned(lease).filter(of_teams_in_use()).count(tx);
+        let lost = lost
+            .await
+            .map_err(StoreError::of("count what teams lose"))?;
+        if lost <= u64::from(rules.limits.member_removals_per_team.allowance) {
+            return Ok(None);
+        }
+        let had = membership::Entity::find()
+            .filter(membership::Column::Origin.ne(MembershipOriginKind::Manual.as_str()))
+            .filter(membership::Column::TeamId.in_subquery(teams_in_use(lease)))
+            .count(tx);
+        let had = had.await.map_err(StoreError::of("count members"))?;
+        let excess = all_removals(lost, had, &rules.limits);
+        if let Some(excess) = &excess {
+            hold(tx, lease, of_teams_in_use(), excess).await?;
+        }
+        Ok(excess)
+    }
+
+    async fn hold_removals_of_teams(
+        &self,
+        tx: &Tx,
+        lease: &Lease,
+        rules: &InboundRules,
+    ) -> Result<Option<Excess>, StoreError> {
         let losses = self.losses(tx, lease, rules).await?;
-        let (teams, removal_excess) = member_removals(&losses, &rules.limits);
-        if let Some(excess) = &removal_excess {
+        let (teams, excess) = member_removals(&losses, &rules.limits);
+        if let Some(excess) = &excess {
             for teams in teams.chunks(rows_per_statement(2)) {
                 hold(tx, lease, taken_from(teams), excess).await?;
             }
         }
-        Ok(archived_excess.into_iter().chain(removal_excess).collect())
+        Ok(excess)
     }
 
     /// Number of teams in use that an integration manages.
@@ -203,8 +249,27 @@ async fn archived_among(
     Ok(found)
 }
 
+/// Teams that the plan archives.
+fn archived_by(lease: &Lease) -> SelectStatement {
+    Query::select()
+        .column(run_change::Column::PlatformId)
+        .from(run_change::Entity)
+        .and_where(run_change::Column::RunId.eq(lease.run_id.0))
+        .and_where(run_change::Column::Outcome.eq(ChangeOutcome::Planned.as_str()))
+        .and_where(run_change::Column::Action.eq(ChangeAction::Archive.as_str()))
+        .to_owned()
+}
+
+fn teams_in_use(lease: &Lease) -> SelectStatement {
+    Query::select()
+        .column(team::Column::Id)
+        .from(team::Entity)
+        .and_where(team::Column::IntegrationId.eq(lease.integration_id.0))
+        .and_where(team::Column::Status.eq(TeamStatus::Active.as_str()))
+        .to_owned()
+}
+
 async fn members_by_team(tx: &Tx, teams: &[Uuid]) -> Result<BTreeMap<Uuid, u64>, StoreError> {
-    use sea_orm::EntityTrait as _;
     let mut found = BTreeMap::new();
     for chunk in teams.chunks(rows_per_statement(1)) {
         let rows: Vec<(Uuid, i64)> = membership::Entity::find()

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
-    ExternalId, IntegrationId, MemberKind, OrganizationId, Presence, Team, TeamId, TeamKey,
-    TeamSource, TeamStatus,
+    ExternalId, IntegrationId, MemberKind, MemberRelation, MembersRead, OrganizationId, Presence,
+    Team, TeamId, TeamKey, TeamSource, TeamStatus,
 };
-use lockstep_entity::{directory_group, directory_member, directory_user, team};
+use lockstep_entity::{directory_member, directory_user, team};
 use lockstep_sync::inbound::reach::Walk;
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
@@ -15,6 +15,7 @@ use sea_orm::{
 
 use crate::above::managers_of;
 use crate::column::rows_per_statement;
+use crate::group::groups as groups_of;
 use crate::people_below::{members_of, pairs};
 use crate::team::read_team;
 use crate::{Store, StoreError};
@@ -24,6 +25,23 @@ const STEP: usize = 500;
 
 /// What leads to what, below some groups or managers.
 type Below = BTreeMap<ExternalId, BTreeSet<ExternalId>>;
+
+/// Groups below groups.
+#[derive(Debug, Clone, Default)]
+pub struct GroupsBelow {
+    /// For each group, itself and everything nested in it.
+    pub below: BTreeMap<ExternalId, BTreeSet<ExternalId>>,
+    /// Groups that hold one, at any depth, whose members are not known: whoever seems to have left may be in there.
+    pub incomplete: BTreeSet<ExternalId>,
+}
+
+/// A group that is nested in another.
+enum Inner {
+    /// One of the mirror.
+    Group { id: ExternalId, is_known: bool },
+    /// One that was created after the groups were listed.
+    NeverSeen,
+}
 
 impl Store {
     /// Returns the teams that were made from some groups or managers.
@@ -78,56 +96,106 @@ impl Store {
         integration: IntegrationId,
         groups: &[ExternalId],
         nested: bool,
-    ) -> Result<Below, StoreError> {
+    ) -> Result<GroupsBelow, StoreError> {
         if !nested {
-            return Ok(alone(groups));
+            return Ok(GroupsBelow {
+                below: alone(groups),
+                incomplete: BTreeSet::new(),
+            });
         }
-        let mut below = Below::new();
+        let (mut direct, mut holds_unknown) = (Below::new(), BTreeSet::new());
         let mut walk = Walk::from(groups.iter().cloned());
         loop {
             let ids = walk.next(STEP);
             if ids.is_empty() {
-                return Ok(closures(groups, &below));
+                break;
             }
             for (group, inner) in self.nested_groups(integration, &ids).await? {
-                walk.found([inner.clone()]);
-                below.entry(group).or_default().insert(inner);
+                match inner {
+                    Inner::Group { id, is_known } => {
+                        if !is_known {
+                            holds_unknown.insert(group.clone());
+                        }
+                        walk.found([id.clone()]);
+                        direct.entry(group).or_default().insert(id);
+                    }
+                    Inner::NeverSeen => _ = holds_unknown.insert(group),
+                }
             }
         }
+        let below = closures(groups, &direct);
+        let is_incomplete = |closure: &BTreeSet<ExternalId>| !closure.is_disjoint(&holds_unknown);
+        let incomplete = below
+            .iter()
+            .filter(|(_, closure)| is_incomplete(closure))
+            .map(|(id, _)| id.clone())
+            .collect();
+        Ok(GroupsBelow { below, incomplete })
     }
 
-    /// Groups that are there and are direct members of groups.
+    /// Returns which of some groups are nested in others.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn nested_among(
+        &self,
+        integration: IntegrationId,
+        groups: &[ExternalId],
+    ) -> Result<BTreeSet<ExternalId>, StoreError> {
+        let mut nested = BTreeSet::new();
+        for chunk in groups.chunks(rows_per_statement(1)) {
+            let ids: Vec<String> = directory_member::Entity::of_integration(integration.0)
+                .select_only()
+                .column(directory_member::Column::MemberId)
+                .filter(
+                    directory_member::Column::MemberId.is_in(chunk.iter().map(ExternalId::as_str)),
+                )
+                .filter(directory_member::Column::Relation.eq(MemberRelation::Member.as_str()))
+                .into_tuple()
+                .all(self.db())
+                .await
+                .map_err(StoreError::of("read nested groups"))?;
+            nested.extend(ids.into_iter().map(ExternalId));
+        }
+        Ok(nested)
+    }
+
+    /// Groups that are direct members of groups; those that are deleted are left out.
     async fn nested_groups(
         &self,
         integration: IntegrationId,
         groups: &[ExternalId],
-    ) -> Result<Vec<(ExternalId, ExternalId)>, StoreError> {
-        let is_there = Query::select()
-            .column(directory_group::Column::ExternalId)
-            .from(directory_group::Entity)
-            .and_where(directory_group::Column::IntegrationId.eq(integration.0))
-            .and_where(directory_group::Column::Presence.ne(Presence::Removed.as_str()))
-            .and_where(
-                Expr::col((directory_group::Entity, directory_group::Column::ExternalId))
-                    .equals((directory_member::Entity, directory_member::Column::MemberId)),
-            )
-            .to_owned();
-        let rows: Vec<(String, String)> = members_of(integration, groups)
+    ) -> Result<Vec<(ExternalId, Inner)>, StoreError> {
+        let kinds = [MemberKind::Group, MemberKind::Other].map(MemberKind::as_str);
+        let rows: Vec<(String, String, String)> = members_of(integration, groups)
             .select_only()
             .columns([
                 directory_member::Column::GroupId,
                 directory_member::Column::MemberId,
+                directory_member::Column::Kind,
             ])
-            .filter(
-                directory_member::Column::Kind
-                    .is_in([MemberKind::Group, MemberKind::Other].map(MemberKind::as_str)),
-            )
-            .filter(Expr::exists(is_there))
+            .filter(directory_member::Column::Kind.is_in(kinds))
             .into_tuple()
             .all(self.db())
             .await
             .map_err(StoreError::of("read nested groups"))?;
-        Ok(pairs(rows))
+        let ids: BTreeSet<ExternalId> = rows.iter().map(|row| ExternalId(row.1.clone())).collect();
+        let known = groups_of(self.db(), integration, ids.iter()).await?;
+        let inner = |(group, member, kind): (String, String, String)| {
+            let member = ExternalId(member);
+            let inner = match known.get(&member) {
+                Some(group) if group.presence == Presence::Removed => return None,
+                Some(group) => Inner::Group {
+                    id: member,
+                    is_known: group.members == MembersRead::Known,
+                },
+                // What the directory did not name is most likely no group.
+                None if kind == MemberKind::Group.as_str() => Inner::NeverSeen,
+                None => return None,
+            };
+            Some((ExternalId(group), inner))
+        };
+        Ok(rows.into_iter().filter_map(inner).collect())
     }
 
     /// Returns for each manager the managers whose reports belong to the team: the manager, and when `all_levels` everyone

@@ -56,7 +56,7 @@ impl Store {
         let users: Vec<UserId> = users.into_iter().collect();
         let accounts = self.accounts_of_users(integration, &users).await?;
         let groups: Vec<ExternalId> = asked.groups.values().cloned().collect();
-        let below = self.groups_below(integration, &groups, true).await?;
+        let below = self.groups_below(integration, &groups, true).await?.below;
         let within: BTreeSet<ExternalId> = below.values().flatten().cloned().collect();
         let people: Vec<ExternalId> = accounts.values().cloned().collect();
         let sources = self

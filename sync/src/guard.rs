@@ -126,6 +126,23 @@ pub fn member_removals(losses: &[Loss], limits: &InboundLimits) -> (Vec<TeamId>,
     (over.iter().map(|loss| loss.team).collect(), excess)
 }
 
+/// Says whether the removals of all teams together must wait: more than half at once is what an empty copy of the directory
+/// looks like, however small the teams are. People who move from team to team are not counted.
+#[must_use]
+pub fn all_removals(count: u64, memberships: u64, limits: &InboundLimits) -> Option<Excess> {
+    let limit = ChangeLimit {
+        // A maximum is one of each team.
+        maximum: None,
+        ..limits.member_removals_per_team
+    };
+    limit.is_exceeded_by(count, memberships).then(|| Excess {
+        category: HoldCategory::MemberRemovals,
+        count,
+        out_of: memberships,
+        limit: format!("{} of all teams together", in_words(limit)),
+    })
+}
+
 /// Says a limit in words fit to be shown to a person.
 #[must_use]
 pub fn in_words(limit: ChangeLimit) -> String {

@@ -1,6 +1,6 @@
 //! What no run does to teams: act on what it did not read, or did not confirm, or on too much at once.
 
-use lockstep_domain::{ManagerTeamDepth, ReadMode, RunKind, RunState, TeamStatus};
+use lockstep_domain::{GroupCondition, ManagerTeamDepth, ReadMode, RunKind, RunState, TeamStatus};
 use serde_json::json;
 
 use crate::team_world::{
@@ -211,6 +211,47 @@ both! {
         world.sync().await;
         assert_eq!(roster(&world).await, ["Sales: ada", "Staff: ada"], "read as soon as it can be");
         assert_settled(&world).await;
+    }
+
+    async fn d51_nobody_leaves_the_team_of_a_group_around_one_that_cannot_be_read(backend) {
+        use lockstep_sandbox::Fault;
+        let tenant = school(&["ada", "bob", "cyd"], &[], &[("Outer", &["ada", "bob"]), ("Inner", &[])]);
+        let mut rules = groups_only();
+        rules.group_teams.exclude = vec![GroupCondition::NamePattern("inner".to_owned())];
+        let world = World::with_rules(backend, tenant, rules).await;
+        world.control().add_fault(Fault::status(403).on(format!("/groups/{}/members", id_of("Inner")))).unwrap();
+        world.control().add_member(&id_of("Outer"), &id_of("Inner")).unwrap();
+        world.sync().await;
+        assert_eq!(roster(&world).await, ["Outer: ada, bob"]);
+        // Bob moves into the nested group, where nobody can see it; cyd joins, and ada is no longer active.
+        world.control().remove_member(&id_of("Outer"), &id_of("bob")).unwrap();
+        world.control().add_member(&id_of("Outer"), &id_of("cyd")).unwrap();
+        world.control().patch_user(&id_of("ada"), json!({ "accountEnabled": false })).unwrap();
+        let run = world.sync().await;
+        assert_eq!(roster(&world).await, ["Outer: bob, cyd"], "{:?}", world.lines(&run).await);
+        assert!(run.warnings.iter().any(|w| w.code.as_str() == "GROUP_UNREADABLE" && w.count == 1), "{:?}", run.warnings);
+        world.control().clear_faults();
+        world.sync().await;
+        assert_eq!(roster(&world).await, ["Outer: cyd"], "as soon as it can be read");
+        assert_settled(&world).await;
+    }
+
+    async fn d48_small_teams_that_are_all_emptied_at_once_are_held(backend) {
+        let groups: Vec<(String, Vec<&str>)> = (0..6).map(|n| (format!("Class {n}"), DOZEN[..4].to_vec())).collect();
+        let groups: Vec<(&str, &[&str])> = groups.iter().map(|(name, members)| (name.as_str(), members.as_slice())).collect();
+        let world = World::with_rules(backend, school(&DOZEN, &[], &groups), groups_only()).await;
+        world.sync().await;
+        let before = roster(&world).await;
+        for (name, members) in &groups {
+            for member in &members[..3] {
+                world.control().remove_member(&id_of(name), &id_of(member)).unwrap();
+            }
+        }
+        let run = world.sync().await;
+        assert_eq!((run.summary.memberships.held, run.summary.memberships.removed), (18, 0), "{:?}", world.lines(&run).await);
+        assert_eq!(roster(&world).await, before);
+        let hold = world.store.open_hold_of(world.integration).await.unwrap().expect("a hold is open");
+        assert_eq!(hold.categories[0].0.as_str(), "MEMBER_REMOVALS");
     }
 
     async fn hidden_members_are_said_and_not_taken_for_none(backend) {

@@ -7,9 +7,11 @@ mod patch;
 mod plan;
 mod teams;
 
+use std::collections::BTreeSet;
+
 use lockstep_domain::{
-    ChangeReasonCode, GroupTeamRules, InboundRules, MembersRead, RunCost, RunErrorCode, RunWarning,
-    RunWarningCode,
+    ChangeReasonCode, DirectoryGroup, GroupMembership, GroupTeamRules, InboundRules, MembersRead,
+    RunCost, RunErrorCode, RunWarning, RunWarningCode,
 };
 use lockstep_graph::GraphClient;
 use lockstep_store::integration::Integration;
@@ -178,7 +180,8 @@ impl<'a> Execution<'a> {
             .unwrap_or_default()
     }
 
-    /// How many of the selected groups have members that could not be read, and how many hide them.
+    /// How many of the groups that make teams, or are nested in one, have members that could not be read, and how many hide
+    /// them.
     async fn unknown_members(&self) -> Result<(u64, u64), StoreError> {
         let (mut unreadable, mut hidden, mut after) = (0, 0, None);
         if !self.group_teams.enabled {
@@ -193,10 +196,14 @@ impl<'a> Execution<'a> {
             let Some(last) = ids.last() else { break };
             after = Some(last.clone());
             let groups = store.groups(integration, &ids).await?;
-            for group in groups
-                .values()
-                .filter(|group| selects(&self.group_teams, group))
-            {
+            let nested = match self.group_teams.membership {
+                GroupMembership::Transitive => store.nested_among(integration, &ids).await?,
+                GroupMembership::Direct => BTreeSet::new(),
+            };
+            let matters = |group: &&DirectoryGroup| {
+                selects(&self.group_teams, group) || nested.contains(&group.external_id)
+            };
+            for group in groups.values().filter(matters) {
                 unreadable += u64::from(group.members == MembersRead::Unreadable);
                 hidden += u64::from(group.members == MembersRead::Hidden);
             }
@@ -225,12 +232,12 @@ impl<'a> Execution<'a> {
             (
                 RunWarningCode::GroupUnreadable,
                 unreadable,
-                "The members of groups could not be read, so their teams were left as they are.",
+                "The members of groups could not be read, so nobody left their teams, nor the teams of groups around them.",
             ),
             (
                 RunWarningCode::MembersHidden,
                 hidden,
-                "Groups hide their members, so their teams were left as they are. The permission Member.Read.Hidden shows them.",
+                "Groups hide their members, so nobody left their teams, nor the teams of groups around them. The permission Member.Read.Hidden shows them.",
             ),
             (
                 RunWarningCode::UntestedSettings,

@@ -68,6 +68,8 @@ pub(super) struct Chunk<'r, 'w> {
     pub(super) slots: BTreeMap<TeamKey, Slot>,
     /// Groups or managers whose people belong to each team.
     pub(super) below: BTreeMap<ExternalId, BTreeSet<ExternalId>>,
+    /// Groups of which it cannot be told who left, as one that is nested in them cannot be read (D-51).
+    pub(super) incomplete: BTreeSet<ExternalId>,
     managers: BTreeMap<ExternalId, Someone>,
     /// Language in which managers' teams are named.
     language: String,
@@ -148,6 +150,7 @@ impl<'r, 'w> Chunk<'r, 'w> {
             source,
             slots: keys.iter().cloned().zip(slots).collect(),
             below: BTreeMap::new(),
+            incomplete: BTreeSet::new(),
             managers,
             language,
             in_use: BTreeMap::new(),
@@ -177,7 +180,9 @@ impl<'r, 'w> Chunk<'r, 'w> {
                 // Of each group once: those that are nested are looked at by themselves.
                 let unsupported = store.count_unsupported_members(integration, &ids).await?;
                 self.ledger.unsupported += unsupported;
-                store.groups_below(integration, &ids, nested).await?
+                let found = store.groups_below(integration, &ids, nested).await?;
+                self.incomplete = found.incomplete;
+                found.below
             }
             TeamSource::Manager => {
                 self.ledger.in_circles += self.count_circles(&ids).await?;

@@ -95,6 +95,14 @@ impl Chunk<'_, '_> {
                 // Decided about among those who are to be in the team.
                 continue;
             }
+            if follows
+                && person.is_active
+                && !is_kept_out
+                && self.incomplete.contains(&key.external_id)
+            {
+                // Perhaps the person is in a nested group that cannot be read.
+                continue;
+            }
             let candidate = Candidate {
                 person: person.clone(),
                 wanted,
