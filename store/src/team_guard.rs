@@ -63,7 +63,10 @@ impl Store {
             Condition::all()
                 .add(run_change::Column::Action.is_in(REMOVALS))
                 // What an archived team loses is counted with its archival.
-                .add(run_change::Column::PlatformId.not_in_subquery(archived_by(lease)))
+                .add(
+                    run_change::Column::PlatformId
+                        .not_in_subquery(planned_teams(lease, ChangeAction::Archive)),
+                )
         };
         let lost = planned(lease).filter(of_teams_in_use()).count(tx);
         let lost = lost
@@ -231,6 +234,8 @@ async fn archived_among(
             .column(team::Column::Id)
             .filter(team::Column::Status.eq(TeamStatus::Archived.as_str()))
             .filter(team::Column::Id.is_in(chunk.iter().copied()))
+            // One that comes back is in use again.
+            .filter(team::Column::Id.not_in_subquery(planned_teams(lease, ChangeAction::Unarchive)))
             .into_tuple()
             .all(tx)
             .await
@@ -249,14 +254,14 @@ async fn archived_among(
     Ok(found)
 }
 
-/// Teams that the plan archives.
-fn archived_by(lease: &Lease) -> SelectStatement {
+/// Teams with which the plan does one thing.
+fn planned_teams(lease: &Lease, action: ChangeAction) -> SelectStatement {
     Query::select()
         .column(run_change::Column::PlatformId)
         .from(run_change::Entity)
         .and_where(run_change::Column::RunId.eq(lease.run_id.0))
         .and_where(run_change::Column::Outcome.eq(ChangeOutcome::Planned.as_str()))
-        .and_where(run_change::Column::Action.eq(ChangeAction::Archive.as_str()))
+        .and_where(run_change::Column::Action.eq(action.as_str()))
         .to_owned()
 }
 

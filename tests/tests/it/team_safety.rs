@@ -414,7 +414,8 @@ both! {
         let names: Vec<String> = (0..12).map(|n| format!("p{n:02}")).collect();
         let people: Vec<&str> = names.iter().map(String::as_str).collect();
         use lockstep_sandbox::{Fault, FaultKind};
-        let world = World::with_rules(backend, school(&people, &[], &[("All", &people[..1])]), rules()).await;
+        let world = World::with_rules(backend, school(&people, &[], &[("All", &people[..1]), ("Outer", &people[..1])]), rules()).await;
+        world.control().add_member(&id_of("Outer"), &id_of("All")).unwrap();
         world.sync().await;
         for name in &people[1..] {
             world.control().add_member(&id_of("All"), &id_of(name)).unwrap();
@@ -428,7 +429,26 @@ both! {
         world.control().clear_faults();
         world.full_sync().await;
         let everyone = people[1..].join(", ");
-        assert_eq!(roster(&world).await, [format!("All: p00, {everyone}"), format!("p00 Example's team: p00*, {everyone}")]);
+        assert_eq!(roster(&world).await, [format!("All: p00, {everyone}"), format!("Outer: p00, {everyone}"), format!("p00 Example's team: p00*, {everyone}")]);
+        assert_settled(&world).await;
+    }
+
+    async fn someone_who_was_missing_joins_the_teams_of_outer_groups_with_the_next_run(backend) {
+        use lockstep_sandbox::{Fault, FaultKind};
+        let tenant = school(&DOZEN, &[], &[("Inner", &DOZEN[..1]), ("Outer", &DOZEN[..1])]);
+        let world = World::with_rules(backend, tenant, groups_only()).await;
+        world.control().add_member(&id_of("Outer"), &id_of("Inner")).unwrap();
+        world.sync().await;
+        for name in &DOZEN[1..] {
+            world.control().add_member(&id_of("Inner"), &id_of(name)).unwrap();
+        }
+        world.control().add_fault(Fault::new(FaultKind::Hide { modulus: 4 }).on_request("users.list")).unwrap();
+        let run = world.full_sync().await;
+        assert!(run.summary.users.skipped > 0, "someone was missing: {:?}", world.lines(&run).await);
+        world.control().clear_faults();
+        let run = world.sync().await;
+        let everyone = DOZEN.join(", ");
+        assert_eq!(roster(&world).await, [format!("Inner: {everyone}"), format!("Outer: {everyone}")], "{:?}", world.lines(&run).await);
         assert_settled(&world).await;
     }
 

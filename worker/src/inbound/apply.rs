@@ -36,7 +36,10 @@ pub(super) async fn apply(execution: &mut Execution<'_>, rules: &InboundRules) -
             // The teams were planned against users who are not all as they were to be.
             store.spread_unmade(&execution.lease, rules).await?;
         }
-        store.drop_dependents(&execution.lease, step).await?;
+        // Nothing of a user counts on anything else.
+        if kind != ObjectKind::User {
+            store.drop_dependents(&execution.lease, step).await?;
+        }
         done = apply_kind(execution, kind, phase, done).await?;
     }
     let step = Step {
