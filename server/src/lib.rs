@@ -7,7 +7,7 @@
 //! | `session` | who is asking and what they may do |
 //! | `query`, `mutation`, `subscription` | the entry points |
 //! | `object` | the types, each around what the store has |
-//! | `loader` | one statement for the rows that the fields of one operation ask for one by one |
+//! | `loader`, `wave` | one statement for the rows that the fields of one operation ask for one by one |
 
 pub mod auth;
 pub mod transport;
@@ -26,6 +26,7 @@ mod signal;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod wave;
 
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ pub use self::query::Query;
 pub use self::session::Session;
 pub use self::subscription::Subscription;
 use self::transport::{Authenticator, ExtendRequest, NullPropagation, TransportOptions};
+use self::wave::Waves;
 
 /// The schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
@@ -111,6 +113,7 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .limit_depth(MAX_DEPTH)
         .limit_complexity(MAX_COMPLEXITY)
         .extension(NullPropagation)
+        .extension(Waves)
 }
 
 /// Returns the schema in the schema definition language, the same for the same code.

@@ -1,11 +1,14 @@
-//! Data loaders: the rows that the fields of one operation ask for one by one are read with one statement each.
+//! Data loaders: the rows that the fields of one operation ask for one by one are read with one statement a kind and
+//! wave; see [`wave`].
 
+mod integration;
 mod team;
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_graphql::{
     Context,
@@ -13,12 +16,20 @@ use async_graphql::{
 };
 use lockstep_domain::{HoldId, IntegrationId, OrganizationId, RunId, UserId};
 use lockstep_store::{
-    Store, StoreError, credential::Credential, hold, integration, run, user::Deactivation,
-    user::LinkRow,
+    Store, StoreError, credential::Credential, hold, integration as stored, run,
+    user::Deactivation, user::LinkRow,
 };
 
+pub(crate) use self::integration::{
+    ActiveRunOf, EntitledTo, LatestRunOf, LatestTestOf, OpenHoldOf,
+};
 pub(crate) use self::team::{HoldsOf, ManagerOf, MembersOf, TeamsOf, ViaGroupOf};
 use crate::error::{Failure, Result};
+use crate::wave;
+
+/// Greatest number of rows that one statement reads. A hundred pages of a hundred fit, and two values for each row are
+/// below the 32,766 that SQLite takes.
+const MAX_BATCH: usize = 15_000;
 
 /// Greatest number of items that lists which are not pages give in one operation: as many as a hundred for each user of
 /// the largest page.
@@ -62,7 +73,9 @@ impl Loaders {
             organization,
         };
         Self {
-            rows: DataLoader::new(reader, tokio::spawn),
+            rows: DataLoader::new(reader, wave::join)
+                .delay(Duration::ZERO)
+                .max_batch_size(MAX_BATCH),
             unpaged: AtomicUsize::new(0),
         }
     }
@@ -150,7 +163,7 @@ impl Loader<DeactivationOf> for Reader {
 }
 
 impl Loader<IntegrationId> for Reader {
-    type Value = integration::Integration;
+    type Value = stored::Integration;
     type Error = Arc<StoreError>;
 
     async fn load(
@@ -185,7 +198,7 @@ impl Loader<CredentialOf> for Reader {
 }
 
 impl Loader<RulesOf> for Reader {
-    type Value = integration::RulesVersion;
+    type Value = stored::RulesVersion;
     type Error = Arc<StoreError>;
 
     async fn load(&self, keys: &[RulesOf]) -> Result<HashMap<RulesOf, Self::Value>, Self::Error> {

@@ -61,6 +61,9 @@ pub(crate) fn size(first: Option<i32>, last: Option<i32>) -> usize {
 /// as well: see [`Loaders::admit`](crate::loader::Loaders::admit).
 pub(crate) const UNPAGED: usize = 50;
 
+/// What a page counts that takes statements of its own for each object it belongs to, for the complexity of a document.
+pub(crate) const STATEMENTS: usize = 100;
+
 /// The key of a row in its list, which a cursor stands for.
 pub(crate) trait CursorKey: Sized {
     fn write(&self) -> String;

@@ -21,7 +21,9 @@ use super::user::domain_all;
 use crate::app;
 use crate::error::Result;
 use crate::id::GlobalId as _;
-use crate::loader::{CredentialOf, Loaders};
+use crate::loader::{
+    ActiveRunOf, CredentialOf, EntitledTo, LatestRunOf, LatestTestOf, Loaders, OpenHoldOf,
+};
 use crate::page::{self, Edges, Paging, connection};
 use crate::scalar::{LanguageTag, Timestamp, int};
 use crate::session::Session;
@@ -109,21 +111,19 @@ impl Integration {
 
     /// Permissions of Microsoft Graph that the present sync rules need, for copying into the app registration.
     async fn required_permissions(&self, ctx: &Context<'_>) -> Result<Vec<RequiredPermission>> {
-        let test = app(ctx).store.latest_test(self.0.id).await?;
+        let test = Loaders::one(ctx, LatestTestOf(self.0.id)).await?;
         Ok(RequiredPermission::all(&self.0.rules, test.as_ref()))
     }
 
     /// Result of the latest test of saved settings, null when never tested.
     async fn latest_test(&self, ctx: &Context<'_>) -> Result<Option<IntegrationTest>> {
-        Ok(app(ctx)
-            .store
-            .latest_test(self.0.id)
+        Ok(Loaders::one(ctx, LatestTestOf(self.0.id))
             .await?
             .map(IntegrationTest::from))
     }
 
     /// Tests of the last 30 days, newest first.
-    #[graphql(complexity = "page::size(first, last) * child_complexity + 1")]
+    #[graphql(complexity = "page::size(first, last) * child_complexity + page::STATEMENTS")]
     async fn tests(
         &self,
         ctx: &Context<'_>,
@@ -151,27 +151,24 @@ impl Integration {
 
     /// What keeps the integration from being activated; empty when nothing does (E-057).
     async fn activation_blockers(&self, ctx: &Context<'_>) -> Result<Vec<ActivationBlocker>> {
-        let store = &app(ctx).store;
+        let now = app(ctx).store.now();
         let credential = Loaders::one(ctx, CredentialOf(self.0.id)).await?;
-        let entitled = store
-            .is_entitled(self.0.organization_id, stored_inbound())
-            .await?;
-        let blockers = readiness::blockers(&self.0, credential.as_ref(), entitled, store.now());
+        let entitled = Loaders::one(ctx, EntitledTo(self.0.organization_id)).await?;
+        let entitled = entitled.unwrap_or_default();
+        let blockers = readiness::blockers(&self.0, credential.as_ref(), entitled, now);
         Ok(blockers.into_iter().map(ActivationBlocker::from).collect())
     }
 
     /// The run that is queued or running now, null when there is none.
     async fn active_run(&self, ctx: &Context<'_>) -> Result<Option<Run>> {
-        let store = &app(ctx).store;
-        Ok(store
-            .active_run(store.db(), self.0.id)
+        Ok(Loaders::one(ctx, ActiveRunOf(self.0.id))
             .await?
             .map(Run::from))
     }
 
     /// The run whose held changes wait for a decision, null when there is none.
     async fn run_awaiting_approval(&self, ctx: &Context<'_>) -> Result<Option<Run>> {
-        let Some(hold) = app(ctx).store.open_hold_of(self.0.id).await? else {
+        let Some(hold) = Loaders::one(ctx, OpenHoldOf(self.0.id)).await? else {
             return Ok(None);
         };
         Ok(Loaders::one(ctx, hold.run_id).await?.map(Run::from))
@@ -179,18 +176,14 @@ impl Integration {
 
     /// The hold that waits for an owner, null when there is none.
     async fn open_hold(&self, ctx: &Context<'_>) -> Result<Option<Hold>> {
-        Ok(app(ctx)
-            .store
-            .open_hold_of(self.0.id)
+        Ok(Loaders::one(ctx, OpenHoldOf(self.0.id))
             .await?
             .map(Hold::from))
     }
 
     /// The latest run of kind SYNC that has finished, null when there is none.
     async fn latest_finished_run(&self, ctx: &Context<'_>) -> Result<Option<Run>> {
-        Ok(app(ctx)
-            .store
-            .latest_finished_run(self.0.id)
+        Ok(Loaders::one(ctx, LatestRunOf(self.0.id))
             .await?
             .map(Run::from))
     }
@@ -201,7 +194,7 @@ impl Integration {
     }
 
     /// Runs of the integration (E-072, E-073).
-    #[graphql(complexity = "page::size(first, last) * child_complexity + 1")]
+    #[graphql(complexity = "page::size(first, last) * child_complexity + page::STATEMENTS")]
     #[expect(
         clippy::too_many_arguments,
         reason = "each is an argument of the field"
@@ -258,10 +251,6 @@ impl Integration {
     async fn updated_at(&self) -> Timestamp {
         self.0.updated_at.into()
     }
-}
-
-const fn stored_inbound() -> &'static str {
-    lockstep_store::organization::INBOUND_SYNC
 }
 
 /// Why and since when automatic runs are paused.
