@@ -15,12 +15,13 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::apply::Applied;
-use crate::column::{from_json, from_optional_json, parse, rows_per_statement, signed};
+use crate::column::{from_json, from_optional_json, parse, rows_per_statement, signed, to_json};
 use crate::lease::Step;
 use crate::outcome::conclude;
 use crate::plan::planned;
 use crate::run::Run;
 use crate::team::{read_team, write_team};
+use crate::team_name::{Naming, note_name, other_names};
 use crate::{Lease, Store, StoreError, Tx};
 
 /// A row of a team that is to be applied.
@@ -45,7 +46,7 @@ impl Store {
         limit: u64,
     ) -> Result<Option<(Run, Applied)>, StoreError> {
         let tx = self.begin().await?;
-        let intents = next_intents(&tx, lease, limit).await?;
+        let mut intents = next_intents(&tx, lease, limit).await?;
         if intents.is_empty() {
             return Ok(None);
         }
@@ -61,6 +62,7 @@ impl Store {
         let present = self
             .locked_teams(&tx, lease, intents.iter().map(|i| i.team))
             .await?;
+        settle_names(&tx, lease, &mut intents, &present).await?;
         let taken = taken_keys(&tx, lease, &intents).await?;
         let (mut good, mut stale) = (Vec::new(), Vec::new());
         for intent in &intents {
@@ -210,6 +212,16 @@ impl Intent {
         })
     }
 
+    /// The name that the team is to get, none when the directory gives it none.
+    fn naming(&self) -> Option<Naming<'_>> {
+        Some(Naming {
+            team: self.team,
+            external_id: &self.key.external_id,
+            base: self.after.source_name.as_deref()?,
+            name: &self.after.name,
+        })
+    }
+
     /// Whether the team is managed by hand from now on (D-45).
     fn is_release(&self) -> bool {
         self.after.origin == RecordOrigin::Local
@@ -227,6 +239,37 @@ async fn next_intents(tx: &Tx, lease: &Lease, limit: u64) -> Result<Vec<Intent>,
         .await
         .map_err(StoreError::of("read what is to be applied"))?;
     rows.into_iter().map(Intent::read).collect()
+}
+
+/// Gives another name to teams whose planned one is taken after all.
+async fn settle_names(
+    tx: &Tx,
+    lease: &Lease,
+    intents: &mut [Intent],
+    present: &BTreeMap<TeamId, Team>,
+) -> Result<(), StoreError> {
+    let gets_name = |intent: &Intent| {
+        let team = present.get(&intent.team);
+        let keeps = |team: &Team| {
+            team.name_is_local
+                || team.status == TeamStatus::Active && team.name == intent.after.name
+        };
+        intent.after.status == TeamStatus::Active && !team.is_some_and(keeps)
+    };
+    let namings: Vec<Naming<'_>> = intents
+        .iter()
+        .filter(|intent| gets_name(intent))
+        .filter_map(Intent::naming)
+        .collect();
+    let mut others = other_names(tx, lease, &namings).await?;
+    for intent in intents {
+        if let Some(name) = others.remove(&intent.team) {
+            intent.after.name = name;
+            let (after, name) = (to_json(&intent.after), &intent.after.name);
+            note_name(tx, lease, intent.id, intent.team, name, after).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Keys of teams to be created for which there is a team by now.

@@ -236,6 +236,33 @@ both! {
         assert_settled(&world).await;
     }
 
+    async fn d33_a_name_whose_team_is_held_is_not_given_twice(backend) {
+        let groups: Vec<(String, Vec<&str>)> = (0..6).map(|n| (format!("Class {n}"), vec!["ada"])).collect();
+        let groups: Vec<(&str, &[&str])> = groups.iter().map(|(name, members)| (name.as_str(), members.as_slice())).collect();
+        let world = World::with_rules(backend, school(&["ada"], &[], &groups), groups_only()).await;
+        world.sync().await;
+        // A new school year: groups of the same names, made anew.
+        for (name, _) in &groups {
+            world.control().delete_group(&id_of(name)).unwrap();
+            let id = world.control().create_group(json!({ "displayName": name })).unwrap();
+            world.control().add_member(&id, &id_of("ada")).unwrap();
+        }
+        let run = world.sync().await;
+        assert_eq!((run.summary.teams.held, run.summary.teams.created), (6, 6), "{:?}", world.lines(&run).await);
+        let names: Vec<String> = teams(&world).await.into_iter().map(|team| team.name).collect();
+        let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
+        assert_eq!((names.len(), distinct.len()), (12, 12), "{names:?}");
+        let lines = world.lines(&run).await;
+        assert!(lines.iter().all(|line| !line.starts_with("CREATE Class 0 [")), "the log says what was done: {lines:?}");
+        for (name, _) in &groups {
+            world.control().restore_group(&id_of(name)).unwrap();
+        }
+        world.sync().await;
+        let again: Vec<String> = teams(&world).await.into_iter().map(|team| team.name).collect();
+        assert_eq!(again, names);
+        assert_settled(&world).await;
+    }
+
     async fn d48_small_teams_that_are_all_emptied_at_once_are_held(backend) {
         let groups: Vec<(String, Vec<&str>)> = (0..6).map(|n| (format!("Class {n}"), DOZEN[..4].to_vec())).collect();
         let groups: Vec<(&str, &[&str])> = groups.iter().map(|(name, members)| (name.as_str(), members.as_slice())).collect();

@@ -1,0 +1,105 @@
+//! Names at the moment they are given: a team that was to give its name up may have it still (D-33).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockstep_domain::{ExternalId, ObjectKind, TeamId, name_key};
+use lockstep_entity::run_change;
+use lockstep_sync::inbound::names::choose;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, JsonValue, QueryFilter as _, QuerySelect as _};
+use uuid::Uuid;
+
+use crate::column::rows_per_statement;
+use crate::plan::planned;
+use crate::team_neighbourhood::names_in_use;
+use crate::{Lease, StoreError, Tx};
+
+/// A team that is about to get a name.
+pub(crate) struct Naming<'a> {
+    pub(crate) team: TeamId,
+    pub(crate) external_id: &'a ExternalId,
+    /// Name that the directory gives.
+    pub(crate) base: &'a str,
+    /// Name that was planned.
+    pub(crate) name: &'a str,
+}
+
+/// Returns other names for teams whose planned name another team has: one that kept it because its change is held or was
+/// left out, or one that got it by hand. A team whose change is still to come gives its name up.
+pub(crate) async fn other_names(
+    tx: &Tx,
+    lease: &Lease,
+    namings: &[Naming<'_>],
+) -> Result<BTreeMap<TeamId, String>, StoreError> {
+    let keys: BTreeSet<String> = namings
+        .iter()
+        .flat_map(|naming| [name_key(naming.name), name_key(naming.base)])
+        .collect();
+    let keys: Vec<String> = keys.into_iter().collect();
+    let in_use = names_in_use(tx, lease.organization_id, &keys).await?;
+    let holders: BTreeSet<TeamId> = in_use.values().flatten().copied().collect();
+    let changing = still_to_change(tx, lease, &holders).await?;
+    let has = |team: TeamId, name: &str| {
+        let holders = in_use.get(&name_key(name)).into_iter().flatten();
+        holders
+            .filter(|holder| **holder != team)
+            .any(|holder| !changing.contains(holder))
+    };
+    let taken = namings
+        .iter()
+        .filter(|naming| has(naming.team, naming.name));
+    let other = |naming: &Naming<'_>| {
+        // The plain name may be planned for a team of the same run, so it is not tried again.
+        let is_taken = |name: &str| name == naming.base || has(naming.team, name);
+        choose(naming.base, None, naming.external_id, is_taken)
+    };
+    Ok(taken.map(|naming| (naming.team, other(naming))).collect())
+}
+
+/// Which of some teams the run has yet to change.
+async fn still_to_change(
+    tx: &Tx,
+    lease: &Lease,
+    teams: &BTreeSet<TeamId>,
+) -> Result<BTreeSet<TeamId>, StoreError> {
+    let ids: Vec<Uuid> = teams.iter().map(|id| id.0).collect();
+    let mut found = BTreeSet::new();
+    for chunk in ids.chunks(rows_per_statement(1)) {
+        let rows: Vec<Option<Uuid>> = planned(lease)
+            .select_only()
+            .column(run_change::Column::PlatformId)
+            .filter(run_change::Column::ObjectKind.eq(ObjectKind::Team.as_str()))
+            .filter(run_change::Column::PlatformId.is_in(chunk.iter().copied()))
+            .into_tuple()
+            .all(tx)
+            .await
+            .map_err(StoreError::of("read planned changes of teams"))?;
+        found.extend(rows.into_iter().flatten().map(TeamId));
+    }
+    Ok(found)
+}
+
+/// Has the change log tell the name that a team got: in the change itself, and wherever the run speaks of the team.
+pub(crate) async fn note_name(
+    tx: &Tx,
+    lease: &Lease,
+    change: Uuid,
+    team: TeamId,
+    name: &str,
+    after: JsonValue,
+) -> Result<(), StoreError> {
+    let operation = "note the name of a team";
+    run_change::Entity::update_many()
+        .col_expr(run_change::Column::After, Some(after).into())
+        .filter(run_change::Column::Id.eq(change))
+        .exec(tx)
+        .await
+        .map_err(StoreError::of(operation))?;
+    run_change::Entity::update_many()
+        .col_expr(run_change::Column::DisplayName, name.into())
+        .filter(run_change::Column::RunId.eq(lease.run_id.0))
+        .filter(run_change::Column::PlatformId.eq(team.0))
+        .exec(tx)
+        .await
+        .map_err(StoreError::of(operation))?;
+    Ok(())
+}
