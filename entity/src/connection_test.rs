@@ -38,6 +38,9 @@ pub struct Model {
     /// Sample users.
     #[sea_orm(column_type = "JsonBinary")]
     pub sample_users: Json,
+    /// Sample groups, none in tests of a version before.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub sample_groups: Option<Json>,
     /// In scope.
     pub in_scope: Option<i64>,
     /// Problems.

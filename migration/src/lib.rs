@@ -22,6 +22,7 @@ mod m0012_team;
 mod m0013_user_hold;
 mod m0014_directory_group;
 mod m0015_team_change;
+mod m0016_test_groups;
 
 /// Every migration, in order.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_user_hold::Migration),
             Box::new(m0014_directory_group::Migration),
             Box::new(m0015_team_change::Migration),
+            Box::new(m0016_test_groups::Migration),
         ]
     }
 }

@@ -23,7 +23,7 @@ use lockstep_store::{
 pub(crate) use self::integration::{
     ActiveRunOf, EntitledTo, LatestRunOf, LatestTestOf, OpenHoldOf,
 };
-pub(crate) use self::team::{HoldsOf, ManagerOf, MembersOf, TeamsOf, ViaGroupOf};
+pub(crate) use self::team::{HoldsOf, ManagerOf, MembersOf, TeamMadeFrom, TeamsOf, ViaGroupOf};
 use crate::error::{Failure, Result};
 use crate::wave;
 

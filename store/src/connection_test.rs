@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Duration, Utc};
 use lockstep_domain::{
-    Actor, Check, CheckStatus, DirectoryUser, InboundRules, IntegrationId, IntegrationState,
-    OrganizationId, PauseResolution, PermissionResult, TestId,
+    Actor, Check, CheckStatus, DirectoryGroup, DirectoryUser, InboundRules, IntegrationId,
+    IntegrationState, OrganizationId, PauseResolution, PermissionResult, TestId,
 };
 use lockstep_entity::{connection_test, integration};
 use lockstep_seal::SealedSecret;
@@ -45,6 +45,8 @@ pub struct ConnectionTest {
     pub permissions: Vec<PermissionResult>,
     /// A few users as the directory gives them.
     pub sample_users: Vec<DirectoryUser>,
+    /// A few groups as the directory gives them.
+    pub sample_groups: Vec<DirectoryGroup>,
     /// People in scope, none when the directory was never read.
     pub in_scope: Option<u64>,
     /// How many of them have problems.
@@ -77,6 +79,8 @@ pub struct TestResult {
     pub permissions: Vec<PermissionResult>,
     /// A few users as the directory gives them.
     pub sample_users: Vec<DirectoryUser>,
+    /// A few groups as the directory gives them.
+    pub sample_groups: Vec<DirectoryGroup>,
     /// People in scope.
     pub in_scope: Option<u64>,
     /// How many of them have problems.
@@ -108,6 +112,7 @@ impl Store {
             checks: to_json(&Vec::<Check>::new()),
             permissions: to_json(&Vec::<PermissionResult>::new()),
             sample_users: to_json(&Vec::<DirectoryUser>::new()),
+            sample_groups: None,
             in_scope: None,
             problems: None,
             tested_at: self.now(),
@@ -192,6 +197,10 @@ impl Store {
             .col_expr(Column::Checks, to_json(&result.checks).into())
             .col_expr(Column::Permissions, to_json(&result.permissions).into())
             .col_expr(Column::SampleUsers, to_json(&result.sample_users).into())
+            .col_expr(
+                Column::SampleGroups,
+                Some(to_json(&result.sample_groups)).into(),
+            )
             .col_expr(Column::InScope, result.in_scope.map(signed).into())
             .col_expr(Column::Problems, result.problems.map(signed).into())
             .col_expr(
@@ -311,6 +320,8 @@ fn read(row: connection_test::Model) -> Result<ConnectionTest, StoreError> {
         checks: from_json("connection_test.checks", row.checks)?,
         permissions: from_json("connection_test.permissions", row.permissions)?,
         sample_users: from_json("connection_test.sample_users", row.sample_users)?,
+        sample_groups: from_optional_json("connection_test.sample_groups", row.sample_groups)?
+            .unwrap_or_default(),
         in_scope: row.in_scope.map(count),
         problems: row.problems.map(count),
         tested_at: row.tested_at,

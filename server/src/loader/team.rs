@@ -5,7 +5,9 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
-use lockstep_domain::{DirectoryGroup, Team, TeamId, UserHold, UserHoldId, UserId};
+use lockstep_domain::{
+    DirectoryGroup, IntegrationId, Team, TeamId, TeamKey, UserHold, UserHoldId, UserId,
+};
 use lockstep_store::StoreError;
 use lockstep_store::membership::{MembersRequest, Membership};
 use lockstep_store::page::{Page, PageRequest};
@@ -19,6 +21,10 @@ pub(crate) struct MembersOf(pub(crate) TeamId, pub(crate) MembersRequest);
 /// Key of a page of the teams of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct TeamsOf(pub(crate) UserId, pub(crate) PageRequest<TeamId>);
+
+/// Key of the team that was made from a group or manager, of an integration that was looked up in its organization.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct TeamMadeFrom(pub(crate) IntegrationId, pub(crate) TeamKey);
 
 /// Key of the holds of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +70,24 @@ impl Loader<TeamId> for Reader {
             self.store.teams_by_id(organization, keys).await?,
             |row| row.id,
         ))
+    }
+}
+
+impl Loader<TeamMadeFrom> for Reader {
+    type Value = Team;
+    type Error = Arc<StoreError>;
+
+    async fn load(
+        &self,
+        keys: &[TeamMadeFrom],
+    ) -> Result<HashMap<TeamMadeFrom, Self::Value>, Self::Error> {
+        let mut found = HashMap::with_capacity(keys.len());
+        for (integration, keys) in by_request(keys.iter().map(|key| (&key.0, key.1.clone()))) {
+            let teams = self.store.teams_by_key(*integration, &keys).await?;
+            let keyed = |(key, team)| (TeamMadeFrom(*integration, key), team);
+            found.extend(teams.into_iter().map(keyed));
+        }
+        Ok(found)
     }
 }
 

@@ -4,20 +4,27 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 use lockstep_domain as domain;
+use lockstep_domain::{TeamKey, TeamSource};
 use lockstep_store::connection_test::ConnectionTest;
+use lockstep_sync::inbound::selection::selects;
 
 use super::enums::{
-    CheckCategory, CheckKind, CheckStatus, DirectoryUserType, PermissionStatus, SyncFeature,
+    CheckCategory, CheckKind, CheckStatus, DirectoryGroupType, DirectoryUserType, PermissionStatus,
+    SyncFeature,
 };
 use super::integration::Integration;
 use super::organization::Actor;
+use super::team::Team;
 use super::user::User;
 use crate::app;
 use crate::error::{Failure, Result};
 use crate::id::GlobalId as _;
-use crate::loader::Loaders;
+use crate::loader::{Loaders, TeamMadeFrom};
 use crate::page::connection;
 use crate::scalar::{Guid, Timestamp, int};
+
+/// Greatest size of a sample, for the complexity of a document.
+const SAMPLE: usize = 5;
 
 /// A test as stored.
 #[derive(Debug, Clone)]
@@ -69,6 +76,7 @@ impl IntegrationTest {
     }
 
     /// Up to 5 users as the directory gives them.
+    #[graphql(complexity = "SAMPLE * child_complexity + 1")]
     async fn sample_users(&self, ctx: &Context<'_>) -> Result<Vec<DirectoryUser>> {
         let accounts: Vec<_> = self
             .0
@@ -97,6 +105,17 @@ impl IntegrationTest {
                 user_id: user(&accounts[index]),
             })
             .collect())
+    }
+
+    /// Up to 5 groups as the directory gives them; empty unless teams are made from groups.
+    #[graphql(complexity = "SAMPLE * child_complexity + 1")]
+    async fn sample_groups(&self) -> Vec<DirectoryGroup> {
+        (0..self.0.sample_groups.len())
+            .map(|index| DirectoryGroup {
+                test: Arc::clone(&self.0),
+                index,
+            })
+            .collect()
     }
 
     /// How many people are in scope, null when the directory could not be read.
@@ -270,6 +289,64 @@ impl DirectoryUser {
             return Ok(None);
         };
         Ok(Loaders::one(ctx, id).await?.map(User::from))
+    }
+}
+
+/// A group of the sample of a test.
+pub(crate) struct DirectoryGroup {
+    test: Arc<ConnectionTest>,
+    index: usize,
+}
+
+impl DirectoryGroup {
+    fn group(&self) -> &domain::DirectoryGroup {
+        &self.test.sample_groups[self.index]
+    }
+}
+
+/// A group of the directory as last read.
+#[Object]
+impl DirectoryGroup {
+    /// Object id in Microsoft Entra ID.
+    async fn external_id(&self) -> Result<Guid> {
+        let id = Guid::read(self.group().external_id.as_str());
+        id.ok_or_else(|| Failure::Fault("an object id of the directory is no UUID".to_owned()))
+    }
+
+    /// Display name.
+    async fn display_name(&self) -> &str {
+        self.group().shown_name()
+    }
+
+    /// Type of the group.
+    #[graphql(name = "type")]
+    async fn group_type(&self) -> DirectoryGroupType {
+        self.group().group_type().into()
+    }
+
+    /// Whether the directory computes the members by a rule.
+    async fn is_dynamic(&self) -> bool {
+        self.group().is_dynamic
+    }
+
+    /// Whether the sync rules select the group for a team.
+    async fn is_selected(&self) -> bool {
+        selects(&self.test.rules.group_teams, self.group())
+    }
+
+    /// The team that was made from the group, null when there is none.
+    async fn team(&self, ctx: &Context<'_>) -> Result<Option<Team>> {
+        let key = TeamKey {
+            source: TeamSource::Group,
+            external_id: self.group().external_id.clone(),
+        };
+        let team = Loaders::one(ctx, TeamMadeFrom(self.test.integration_id, key)).await?;
+        Ok(team.map(Team::from))
+    }
+
+    /// When the group was last read.
+    async fn read_at(&self) -> Timestamp {
+        self.test.tested_at.into()
     }
 }
 

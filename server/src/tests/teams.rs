@@ -210,6 +210,35 @@ async fn a_manager_is_shown_when_both_are_linked_and_nobody_is_their_own() {
     );
 }
 
+#[tokio::test]
+async fn d67_a_test_shows_groups_and_whether_they_become_teams() {
+    let world = World::new().await;
+    let id = world.integration().await;
+    let rules = json!({ "inbound": { "groupTeams": { "enabled": true, "exclude": [{ "namePattern": "test *" }] } } });
+    let input = json!({ "integrationId": id.global(), "syncRules": rules });
+    let payload = world
+        .mutate(Who::Ada, "updateSyncRules", "integration { id }", input)
+        .await;
+    assert_eq!(payload["userErrors"], json!([]));
+    world.pass_test(id).await;
+    let document = "query($id: ID!) { integration(id: $id) { latestTest { sampleGroups {
+        externalId displayName type isDynamic isSelected team { name } } } } }";
+    let data = world
+        .ask(Who::Ada, document, json!({ "id": id.global() }))
+        .await;
+    let group = |id: &str, name: &str, is_selected: bool| {
+        json!({ "externalId": id, "displayName": name, "type": "SECURITY", "isDynamic": false,
+            "isSelected": is_selected, "team": null })
+    };
+    assert_eq!(
+        data["integration"]["latestTest"]["sampleGroups"],
+        json!([
+            group("00000000-0000-0000-0000-000000000007", "Sales", true),
+            group("00000000-0000-0000-0000-000000000008", "Test 1", false),
+        ])
+    );
+}
+
 /// On several threads, as the server runs: the moment at which statements begin must not depend on a clock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn teams_and_people_take_as_many_statements_for_one_as_for_forty() {

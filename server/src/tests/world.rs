@@ -297,8 +297,14 @@ impl World {
             CheckStatus::Passed,
             "Users can be read.",
         )];
+        let group = |id: u128, name: &str| lockstep_domain::DirectoryGroup {
+            display_name: Some(name.to_owned()),
+            security_enabled: true,
+            ..lockstep_domain::DirectoryGroup::blank(ExternalId(Uuid::from_u128(id).to_string()))
+        };
         let result = TestResult {
             checks,
+            sample_groups: vec![group(7, "Sales"), group(8, "Test 1")],
             ..TestResult::default()
         };
         self.store.finish_test(&test, &result).await.unwrap();

@@ -6,7 +6,7 @@ use lockstep_store::connection_test::NewTest;
 
 use crate::world::{World, actor, both, people};
 
-async fn tested(world: &World) -> lockstep_store::connection_test::ConnectionTest {
+pub(crate) async fn tested(world: &World) -> lockstep_store::connection_test::ConnectionTest {
     let tx = world.store.begin().await.unwrap();
     let integration = world.integration().await;
     let new = NewTest {

@@ -1,16 +1,20 @@
 //! Teams of groups, and what is done to teams by hand.
 
+use std::collections::BTreeMap;
+
 use lockstep_domain::{
-    GroupCondition, GroupMembership, InboundRules, RecordOrigin, RunState, SwitchedOffPolicy,
-    TeamArchivalReason, TeamStatus,
+    CheckStatus, GroupCondition, GroupMembership, GroupType, InboundRules, RecordOrigin, RunState,
+    SwitchedOffPolicy, TeamArchivalReason, TeamStatus,
 };
+use lockstep_sandbox::Tenant;
 use serde_json::json;
 
+use crate::failures::tested;
 use crate::team_world::{
     assert_settled, edit_members, groups_only, managers_only, members, memberships, rename, roster,
     rules, school, team, teams,
 };
-use crate::world::{World, both, id_of};
+use crate::world::{World, both, id_of, person};
 
 both! {
     async fn e051_a_team_for_each_group_and_again_nothing(backend) {
@@ -23,6 +27,38 @@ both! {
         assert_settled(&world).await;
         let full = world.full_sync().await;
         assert_eq!(full.change_count, 0, "{:?}", world.lines(&full).await);
+    }
+
+    async fn d27_d29_every_kind_of_group_makes_a_team_and_members_who_are_no_people_are_counted(backend) {
+        let kinds = [("Security", false, true, vec![]), ("Unified", true, false, vec!["Unified"]), ("Mail", true, true, vec![]),
+            ("Distribution", true, false, vec![]), ("Dynamic", false, true, vec!["DynamicMembership"])];
+        let groups: Vec<_> = kinds.iter().map(|(name, mail, security, types)| json!({
+            "id": id_of(name), "displayName": name, "mailEnabled": mail, "securityEnabled": security, "groupTypes": types })).collect();
+        let others: Vec<_> = [("pc", "device"), ("app", "servicePrincipal"), ("partner", "orgContact")]
+            .map(|(name, kind)| json!({ "@odata.type": format!("#microsoft.graph.{kind}"), "id": id_of(name), "displayName": name })).into();
+        let mut members: BTreeMap<String, Vec<String>> = kinds.iter().map(|kind| (id_of(kind.0), vec![id_of("ada")])).collect();
+        members.insert(id_of("Mail"), ["ada", "pc", "app", "partner"].map(id_of).into());
+        let data = json!({ "users": [person("ada")], "groups": groups, "others": others, "members": members });
+        let world = World::with_rules(backend, Tenant::from_json(data.to_string().as_bytes()).unwrap(), groups_only()).await;
+        let run = world.sync().await;
+        assert_eq!(roster(&world).await, ["Distribution: ada", "Dynamic: ada", "Mail: ada", "Security: ada", "Unified: ada"]);
+        let unsupported = run.warnings.iter().find(|warning| warning.code.as_str() == "UNSUPPORTED_MEMBERS");
+        assert_eq!(unsupported.map(|warning| warning.count), Some(3), "{:?}", run.warnings);
+        let mut rules = groups_only();
+        rules.group_teams.include = [GroupType::Microsoft365, GroupType::Distribution].map(GroupCondition::Type).into();
+        world.save_rules(&rules).await;
+        world.sync().await;
+        let left = ["Dynamic (archived): ", "Mail (archived): ", "Security (archived): "];
+        assert_eq!(roster(&world).await, [&["Distribution: ada"][..], &left[..], &["Unified: ada"][..]].concat());
+    }
+
+    async fn d67_a_test_reads_groups_and_members_when_teams_are_made_of_them(backend) {
+        let tenant = school(&["ada"], &[], &[("Sales", &["ada"]), ("Staff", &[])]);
+        let world = World::with_rules(backend, tenant, groups_only()).await;
+        let test = tested(&world).await;
+        let names: Vec<&str> = test.sample_groups.iter().map(|group| group.shown_name()).collect();
+        assert_eq!((test.status, names), (CheckStatus::Passed, vec!["Sales", "Staff"]), "{:?}", test.checks);
+        assert!(test.checks.iter().any(|check| check.message == "Read as a sample: 1 member of a group."), "{:?}", test.checks);
     }
 
     async fn e053_all_four_combinations_work(backend) {

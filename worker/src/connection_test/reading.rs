@@ -6,7 +6,7 @@ use lockstep_store::connection_test::TestResult;
 
 use super::Testing;
 use super::checks::refused;
-use crate::inbound::patch;
+use crate::inbound::patch::{self, patch};
 use crate::permission::remedy;
 
 /// Users, groups and members that are read as a sample.
@@ -29,7 +29,7 @@ impl Testing<'_> {
                     .extend(self.timed(vec![refused(CheckKind::ReadUsers, &error)], started));
             }
         };
-        let message = format!("{} users were read as a sample.", users.len());
+        let message = format!("Read as a sample: {}.", counted(users.len(), "user"));
         result.checks.extend(self.timed(
             vec![Check::new(
                 CheckKind::ReadUsers,
@@ -70,14 +70,21 @@ impl Testing<'_> {
             Ok(groups) => Check::new(
                 CheckKind::ReadGroups,
                 CheckStatus::Passed,
-                format!("{} groups were read as a sample.", groups.len()),
+                format!("Read as a sample: {}.", counted(groups.len(), "group")),
             ),
             Err(error) => refused_group(CheckKind::ReadGroups, error, "Group.Read.All"),
         };
         result.checks.extend(self.timed(vec![check], started));
         let started = self.worker.store.now();
         let check = match groups {
-            Ok(groups) => read_members(client, &groups).await,
+            Ok(groups) => {
+                let check = read_members(client, &groups).await;
+                result.sample_groups = groups
+                    .into_iter()
+                    .filter_map(|group| patch::group(group).over(None))
+                    .collect();
+                check
+            }
             Err(_) => Check::new(
                 CheckKind::ReadMembers,
                 CheckStatus::Skipped,
@@ -109,8 +116,8 @@ async fn read_members(client: &GraphClient, groups: &[Group]) -> Check {
             CheckKind::ReadMembers,
             CheckStatus::Passed,
             format!(
-                "{} members of a group were read as a sample.",
-                members.len()
+                "Read as a sample: {} of a group.",
+                counted(members.len(), "member")
             ),
         ),
         Err(error) => refused_group(CheckKind::ReadMembers, &error, "GroupMember.Read.All"),
@@ -124,4 +131,9 @@ fn refused_group(kind: CheckKind, error: &GraphError, permission: &str) -> Check
         ErrorClass::Permission => check.remedy(remedy(&[permission])),
         _ => check,
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
 }

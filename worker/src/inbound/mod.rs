@@ -3,7 +3,7 @@
 mod apply;
 mod confirm;
 mod fetch;
-mod patch;
+pub(crate) mod patch;
 mod plan;
 mod teams;
 

@@ -25,7 +25,7 @@ pub fn patch(user: User) -> DirectoryPatch {
 }
 
 /// Turns what Graph says of a group into a patch of the mirror.
-pub(super) fn group(group: Group) -> GroupPatch {
+pub(crate) fn group(group: Group) -> GroupPatch {
     let types = tri(group.group_types).map(Option::unwrap_or_default);
     let has = |types: &[String], name: &str| types.iter().any(|t| t.eq_ignore_ascii_case(name));
     GroupPatch {
