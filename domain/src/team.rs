@@ -90,6 +90,15 @@ pub struct TeamKey {
 }
 
 impl TeamKey {
+    /// The key of a group's team.
+    #[must_use]
+    pub const fn of_group(group: ExternalId) -> Self {
+        Self {
+            source: TeamSource::Group,
+            external_id: group,
+        }
+    }
+
     /// The key of a manager's team.
     #[must_use]
     pub const fn of_manager(manager: ExternalId) -> Self {

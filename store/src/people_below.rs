@@ -6,8 +6,7 @@ use lockstep_domain::{ExternalId, IntegrationId, MemberKind, MemberRelation, Tea
 use lockstep_entity::{directory_member, directory_user};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait, PaginatorTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, EntityTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
 use crate::above::managers_of;
@@ -205,7 +204,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Number of members of some groups that can be no users (D-29).
+    /// Number of members that can be no users, of those of some groups that have such (D-29).
     ///
     /// # Errors
     /// When the database fails.
@@ -213,18 +212,25 @@ impl Store {
         &self,
         integration: IntegrationId,
         groups: &[ExternalId],
-    ) -> Result<u64, StoreError> {
+    ) -> Result<BTreeMap<ExternalId, u64>, StoreError> {
         let unsupported = MemberKind::ALL.iter().filter(|kind| kind.is_unsupported());
         let unsupported: Vec<&str> = unsupported.map(|kind| kind.as_str()).collect();
-        let mut total = 0;
+        let mut found = BTreeMap::new();
         for chunk in groups.chunks(STEP) {
-            total += members_of(integration, chunk)
+            let rows: Vec<(String, i64)> = members_of(integration, chunk)
+                .select_only()
+                .column(directory_member::Column::GroupId)
+                .column_as(directory_member::Column::MemberId.count(), "n")
                 .filter(directory_member::Column::Kind.is_in(unsupported.iter().copied()))
-                .count(self.db())
+                .group_by(directory_member::Column::GroupId)
+                .into_tuple()
+                .all(self.db())
                 .await
                 .map_err(StoreError::of("count members"))?;
+            let rows = rows.into_iter();
+            found.extend(rows.map(|(group, n)| (ExternalId(group), count(n))));
         }
-        Ok(total)
+        Ok(found)
     }
 }
 

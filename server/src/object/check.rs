@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 use lockstep_domain as domain;
-use lockstep_domain::{TeamKey, TeamSource};
+use lockstep_domain::TeamKey;
 use lockstep_store::connection_test::ConnectionTest;
 use lockstep_sync::inbound::selection::selects;
 
@@ -336,10 +336,7 @@ impl DirectoryGroup {
 
     /// The team that was made from the group, null when there is none.
     async fn team(&self, ctx: &Context<'_>) -> Result<Option<Team>> {
-        let key = TeamKey {
-            source: TeamSource::Group,
-            external_id: self.group().external_id.clone(),
-        };
+        let key = TeamKey::of_group(self.group().external_id.clone());
         let team = Loaders::one(ctx, TeamMadeFrom(self.test.integration_id, key)).await?;
         Ok(team.map(Team::from))
     }

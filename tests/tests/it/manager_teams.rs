@@ -56,6 +56,8 @@ both! {
         let run = world.sync().await;
         assert_eq!(roster(&world).await, ["ada Example's team (archived): "], "{:?}", world.lines(&run).await);
         assert!(run.warnings.iter().any(|w| w.code.as_str() == "MANAGER_OUT_OF_SCOPE" && w.count == 2), "{:?}", run.warnings);
+        let again = world.sync().await;
+        assert_eq!((again.change_count, again.warnings), (0, run.warnings), "told for as long as it holds");
         world.control().patch_user(&id_of("ada"), json!({ "accountEnabled": true })).unwrap();
         world.sync().await;
         assert_eq!(roster(&world).await, ["ada Example's team: ada*, bob, cyd"]);
@@ -84,7 +86,13 @@ both! {
         let world = World::with_rules(backend, school(&["ada"], &[("ada", "ada")], &[]), managers_only()).await;
         let run = world.sync().await;
         assert_eq!(roster(&world).await, Vec::<String>::new());
-        assert!(run.warnings.iter().any(|w| w.code.as_str() == "SELF_MANAGER"), "{:?}", run.warnings);
+        assert!(run.warnings.iter().any(|w| w.code.as_str() == "SELF_MANAGER" && w.count == 1), "{:?}", run.warnings);
+        for run in [world.sync().await, world.full_sync().await] {
+            assert!(run.warnings.iter().any(|w| w.code.as_str() == "SELF_MANAGER" && w.count == 1), "{:?}", run.warnings);
+        }
+        world.control().set_manager(&id_of("ada"), None).unwrap();
+        assert_eq!(world.sync().await.warnings, Vec::new());
+        assert_settled(&world).await;
     }
 
     async fn d39_d40_names_follow_the_manager_and_two_of_a_name_are_told_apart(backend) {

@@ -75,6 +75,8 @@ pub(super) struct Chunk<'r, 'w> {
     language: String,
     in_use: BTreeMap<String, BTreeSet<TeamId>>,
     rows: Vec<TeamRow>,
+    /// Keys of which a warning is told. They are looked at in every run, so that it is told for as long as it holds (D-42).
+    pub(super) complained: BTreeSet<TeamKey>,
     step: Step,
 }
 
@@ -155,6 +157,7 @@ impl<'r, 'w> Chunk<'r, 'w> {
             language,
             in_use: BTreeMap::new(),
             rows: Vec::new(),
+            complained: BTreeSet::new(),
             step,
         })
     }
@@ -179,13 +182,18 @@ impl<'r, 'w> Chunk<'r, 'w> {
                 let nested = rules.group_teams.membership == GroupMembership::Transitive;
                 // Of each group once: those that are nested are looked at by themselves.
                 let unsupported = store.count_unsupported_members(integration, &ids).await?;
-                self.ledger.unsupported += unsupported;
+                self.ledger.unsupported += unsupported.values().sum::<u64>();
+                let keys = unsupported.into_keys().map(TeamKey::of_group);
+                self.complained.extend(keys);
                 let found = store.groups_below(integration, &ids, nested).await?;
                 self.incomplete = found.incomplete;
                 found.below
             }
             TeamSource::Manager => {
-                self.ledger.in_circles += self.count_circles(&ids).await?;
+                let in_circles = self.those_in_circles(&ids).await?;
+                self.ledger.in_circles += in_circles.len() as u64;
+                let keys = in_circles.into_iter().map(TeamKey::of_manager);
+                self.complained.extend(keys);
                 let all_levels = rules.manager_teams.depth == ManagerTeamDepth::AllLevels;
                 store.managers_below(integration, &ids, all_levels).await?
             }
@@ -193,7 +201,7 @@ impl<'r, 'w> Chunk<'r, 'w> {
         Ok(())
     }
 
-    async fn count_circles(&self, managers: &[ExternalId]) -> Result<u64, Stop> {
+    async fn those_in_circles(&self, managers: &[ExternalId]) -> Result<Vec<ExternalId>, Stop> {
         let store = &self.execution.worker.store;
         let mut above = store
             .managers_above(self.frozen.integration.id, managers)
@@ -201,7 +209,7 @@ impl<'r, 'w> Chunk<'r, 'w> {
         // People who are their own manager are counted as such.
         above.retain(|person, manager| person != manager);
         let in_circle = managers.iter().filter(|id| reports_to_itself(id, &above));
-        Ok(in_circle.count() as u64)
+        Ok(in_circle.cloned().collect())
     }
 
     /// Looks up who has the names that the teams could get.
@@ -415,13 +423,14 @@ impl<'r, 'w> Chunk<'r, 'w> {
         let rows = std::mem::take(&mut self.rows);
         let store = &self.execution.worker.store;
         // A preview decides on nothing: the next run has to look at everything again.
-        let decided = if crate::run::is_preview(&self.execution.run) {
-            &[]
-        } else {
-            decided
-        };
+        let is_preview = crate::run::is_preview(&self.execution.run);
+        let decided: Vec<DirtyTeam> = decided
+            .iter()
+            .filter(|team| !is_preview && !self.complained.contains(&team.key))
+            .cloned()
+            .collect();
         let run = store
-            .save_team_plan(&self.execution.lease, self.step, rows, decided)
+            .save_team_plan(&self.execution.lease, self.step, rows, &decided)
             .await?;
         self.execution.reached(run).await
     }

@@ -82,7 +82,7 @@ impl Chunk<'_, '_> {
         let around = self.around(&pairs).await?;
         for (source, person) in &pairs {
             if self.source == TeamSource::Manager && source == person {
-                self.ledger.self_managers += 1;
+                self.complain_of_self_manager(person);
                 continue;
             }
             let Some(someone) = around.people.get(person).filter(|one| one.person.is_active) else {
@@ -99,10 +99,22 @@ impl Chunk<'_, '_> {
         self.flush().await
     }
 
+    /// Counts someone who is the own manager, where the own team is looked at: that is done once.
+    fn complain_of_self_manager(&mut self, person: &ExternalId) {
+        let key = TeamKey::of_manager(person.clone());
+        if self.slots.contains_key(&key) {
+            self.ledger.self_managers += 1;
+            self.complained.insert(key);
+        }
+    }
+
     fn join_one(&mut self, key: &TeamKey, source: &ExternalId, person: &Person, around: &Around) {
         if self.is_gone(key) {
             // The manager is no user: people who report directly are in no manager's team (D-42).
-            self.ledger.without_manager += u64::from(*source == key.external_id);
+            if *source == key.external_id {
+                self.ledger.without_manager += 1;
+                self.complained.insert(key.clone());
+            }
             return;
         }
         if key.external_id == person.external_id || !self.is_first(key, source, person, around) {
