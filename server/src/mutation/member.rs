@@ -22,7 +22,8 @@ pub(crate) struct MemberMutations;
 
 #[Object]
 impl MemberMutations {
-    /// Adds a user to a team by hand; runs never remove the membership. Requires MANAGE_ACCESS.
+    /// Adds a user to a team by hand, or changes the role given by hand; of all origins the strongest role counts. Lifts the
+    /// hold KEEP_OUT_OF_TEAM. Runs never remove the membership. Requires MANAGE_ACCESS.
     async fn add_team_member(
         &self,
         ctx: &Context<'_>,

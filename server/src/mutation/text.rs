@@ -20,11 +20,11 @@ impl TextRule {
             return Err(refuse(C::REQUIRED, format!("{what} cannot be empty.")));
         }
         if text.chars().any(char::is_control) {
-            let message = format!("{what} has no control characters.");
+            let message = format!("{what} cannot contain control characters.");
             return Err(refuse(C::INVALID, message));
         }
         if text.chars().count() > max {
-            let message = format!("{what} has at most {max} characters.");
+            let message = format!("{what} can have at most {max} characters.");
             return Err(refuse(C::TOO_LONG, message));
         }
         Ok(text.to_owned())

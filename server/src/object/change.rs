@@ -71,7 +71,7 @@ impl RunChange {
         DirectoryObjectRef::target(&self.0)
     }
 
-    /// The user who was added or removed, null unless the action concerns a membership.
+    /// The user whose membership was changed, null unless the change is one of a membership.
     async fn member(&self) -> Option<DirectoryObjectRef> {
         DirectoryObjectRef::member(&self.0)
     }
@@ -104,7 +104,8 @@ impl RunChange {
 
     /// Why the change was skipped, held or failed, null when there is nothing to explain.
     async fn reason(&self) -> Option<ChangeReason> {
-        self.0.reason.as_ref().map(ChangeReason::from)
+        let reason = self.0.reason.as_ref()?;
+        Some(ChangeReason::of(self.0.object_kind, reason))
     }
 }
 
@@ -121,13 +122,14 @@ pub(crate) struct ChangeReason {
     retryable: bool,
 }
 
-impl From<&lockstep_domain::ChangeReason> for ChangeReason {
-    fn from(reason: &lockstep_domain::ChangeReason) -> Self {
+impl ChangeReason {
+    fn of(kind: lockstep_domain::ObjectKind, reason: &lockstep_domain::ChangeReason) -> Self {
         Self {
             code: reason.code.into(),
             message: reason.message.clone(),
             field: reason.field.clone(),
-            retryable: reason.code.is_retried(),
+            // Teams of which anything was not done are looked at again, whatever the reason.
+            retryable: kind != lockstep_domain::ObjectKind::User || reason.code.is_retried(),
         }
     }
 }

@@ -131,7 +131,7 @@ impl MembershipOrigin {
         Ok(group.as_ref().map(DirectoryObjectRef::group))
     }
 
-    /// Who added the membership by hand, null for synchronized ones.
+    /// Who added the membership by hand, null for synchronized ones and for those of a team that was released.
     async fn added_by(&self) -> Option<Actor> {
         self.0.added_by.clone().map(Actor)
     }

@@ -151,7 +151,8 @@ const ENTRA: &[Step] = &[
         title: "Add the permissions",
         body: "Open **API permissions > Add a permission > Microsoft Graph > Application permissions** and add \
                `User.Read.All`, with which managers are read too. For teams for groups also add `Group.Read.All` and \
-               `GroupMember.Read.All`. No other permission is needed.",
+               `GroupMember.Read.All`; only groups that hide their members need `Member.Read.Hidden` as well. No other \
+               permission is needed.",
         url: ENTRA_CENTER,
     },
     Step {

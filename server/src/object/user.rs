@@ -182,7 +182,7 @@ impl User {
         Ok(Loaders::one(ctx, id).await?.map(User::from))
     }
 
-    /// Teams of the user, with the role in each on the edge.
+    /// Teams of the user, archived ones too, with the role in each on the edge.
     #[graphql(complexity = "page::size(first, last) * child_complexity + 1")]
     async fn teams(
         &self,
