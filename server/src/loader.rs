@@ -7,7 +7,6 @@ mod team;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_graphql::{
@@ -24,23 +23,15 @@ pub(crate) use self::integration::{
     ActiveRunOf, EntitledTo, LatestRunOf, LatestTestOf, OpenHoldOf,
 };
 pub(crate) use self::team::{HoldsOf, ManagerOf, MembersOf, TeamMadeFrom, TeamsOf, ViaGroupOf};
-use crate::error::{Failure, Result};
+use crate::error::Result;
 use crate::wave;
 
 /// Greatest number of rows that one statement reads. A hundred pages of a hundred fit, and two values for each row are
 /// below the 32,766 that SQLite takes.
 const MAX_BATCH: usize = 15_000;
 
-/// Greatest number of items that lists which are not pages give in one operation: as many as a hundred for each user of
-/// the largest page.
-const MAX_UNPAGED: usize = 10_000;
-
 /// The loaders of one operation.
-pub(crate) struct Loaders {
-    rows: DataLoader<Reader>,
-    /// Items that lists which are not pages gave so far.
-    unpaged: AtomicUsize,
-}
+pub(crate) struct Loaders(DataLoader<Reader>);
 
 /// Reads rows of one organization.
 pub(crate) struct Reader {
@@ -72,31 +63,11 @@ impl Loaders {
             store,
             organization,
         };
-        Self {
-            rows: DataLoader::new(reader, wave::join)
+        Self(
+            DataLoader::new(reader, wave::join)
                 .delay(Duration::ZERO)
                 .max_batch_size(MAX_BATCH),
-            unpaged: AtomicUsize::new(0),
-        }
-    }
-
-    /// Counts items that a list which is not a page is about to give. Lists that lead to each other multiply, and the
-    /// complexity of the document cannot tell how long they are.
-    ///
-    /// # Errors
-    /// When the operation has asked for too many.
-    pub(crate) fn admit(ctx: &Context<'_>, items: usize) -> Result<()> {
-        let before = ctx
-            .data_unchecked::<Self>()
-            .unpaged
-            .fetch_add(items, Ordering::Relaxed);
-        if before.saturating_add(items) > MAX_UNPAGED {
-            return Err(Failure::bad_input(format!(
-                "`{}` has more than {MAX_UNPAGED} items here altogether: ask for fewer users at a time.",
-                ctx.field().name()
-            )));
-        }
-        Ok(())
+        )
     }
 
     /// Loads one row.
@@ -108,7 +79,7 @@ impl Loaders {
         K: Send + Sync + Hash + Eq + Clone + 'static,
         Reader: Loader<K, Error = Arc<StoreError>>,
     {
-        Ok(ctx.data_unchecked::<Self>().rows.load_one(key).await?)
+        Ok(ctx.data_unchecked::<Self>().0.load_one(key).await?)
     }
 }
 

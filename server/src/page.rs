@@ -1,6 +1,6 @@
 //! Connections: which page a client wants, and the page in the shape that Relay has defined.
 
-use async_graphql::SimpleObject;
+use async_graphql::{Context, SimpleObject};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::error::{Failure, Result};
 use crate::id::GlobalId as _;
 use crate::scalar::int;
+use crate::wave;
 
 /// Greatest number of edges of a page.
 pub(crate) const MAX_PAGE: i32 = 100;
@@ -58,8 +59,27 @@ pub(crate) fn size(first: Option<i32>, last: Option<i32>) -> usize {
 }
 
 /// What a list that is not a page counts, for the complexity of a document. It may be longer, so what it gives is counted
-/// as well: see [`Loaders::admit`](crate::loader::Loaders::admit).
+/// as well: see [`admit`].
 pub(crate) const UNPAGED: usize = 50;
+
+/// Greatest number of items that lists which are not pages give in one answer: as many as a hundred for each user of the
+/// largest page.
+const MAX_UNPAGED: usize = 10_000;
+
+/// Counts items that a list which is not a page is about to give. Lists that lead to each other multiply, and the
+/// complexity of the document cannot tell how long they are.
+///
+/// # Errors
+/// When the answer would have too many.
+pub(crate) fn admit(ctx: &Context<'_>, items: usize) -> Result<()> {
+    if wave::count_unpaged(items) > MAX_UNPAGED {
+        return Err(Failure::bad_input(format!(
+            "`{}` has more than {MAX_UNPAGED} items here altogether: ask for fewer users at a time.",
+            ctx.field().name()
+        )));
+    }
+    Ok(())
+}
 
 /// What a page counts that takes statements of its own for each object it belongs to, for the complexity of a document.
 pub(crate) const STATEMENTS: usize = 100;

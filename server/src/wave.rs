@@ -6,7 +6,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -22,6 +22,8 @@ use tokio::task::yield_now;
 tokio::task_local! {
     /// Loads that wait for the next wave of the operation that runs.
     static WAITING: Waiting;
+    /// Items that lists which are not pages gave so far in this answer.
+    static UNPAGED: AtomicUsize;
 }
 
 type Load = BoxFuture<'static, ()>;
@@ -57,6 +59,12 @@ pub(crate) fn join(load: Load) {
     }
 }
 
+/// Counts items that a list which is not a page is about to give, and returns how many there are in the answer with them.
+pub(crate) fn count_unpaged(items: usize) -> usize {
+    let counted = UNPAGED.try_with(|count| count.fetch_add(items, Ordering::Relaxed));
+    counted.unwrap_or_default().saturating_add(items)
+}
+
 /// Tells whether an operation was woken, and wakes the task around it.
 #[derive(Default)]
 struct Bell {
@@ -74,6 +82,7 @@ impl Wake for Bell {
 /// Runs an operation, and its loads in waves.
 async fn run<T>(operation: impl Future<Output = T>) -> T {
     let waiting = Waiting::default();
+    let operation = UNPAGED.scope(AtomicUsize::new(0), operation);
     let mut operation = pin!(WAITING.scope(waiting.clone(), operation));
     let mut wave: FuturesUnordered<Load> = FuturesUnordered::new();
     let bell = Arc::new(Bell::default());
@@ -137,7 +146,7 @@ mod tests {
     use futures::channel::oneshot;
     use futures::future::{join, join_all};
 
-    use super::{Arc, Mutex, run, yield_now};
+    use super::{Arc, Mutex, count_unpaged, run, yield_now};
 
     /// Joins a load that notes its name and then answers.
     async fn load(log: &Arc<Mutex<Vec<&'static str>>>, name: &'static str) {
@@ -178,6 +187,14 @@ mod tests {
             *log.lock().unwrap(),
             ["turn", "turn", "turn", "load", "load"]
         );
+    }
+
+    #[tokio::test]
+    async fn items_of_lists_that_are_no_pages_are_counted_for_each_answer() {
+        for _ in 0..2 {
+            let counted = run(async { (count_unpaged(3), count_unpaged(2)) });
+            assert_eq!(counted.await, (3, 5));
+        }
     }
 
     #[tokio::test]

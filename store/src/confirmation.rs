@@ -109,12 +109,17 @@ impl Store {
             )
             .await?;
         }
+        let was_wrong = !said.found.is_empty();
         self.refresh_accounts(
             &tx,
             lease,
             said.found.into_iter().map(|(_, patch)| patch).collect(),
         )
         .await?;
+        // A list that missed someone was wrong; who knows what else it missed.
+        if was_wrong {
+            self.mark_list(&tx, lease.integration_id).await?;
+        }
         tx.commit()
             .await
             .map_err(StoreError::of("confirm departures"))?;

@@ -14,6 +14,13 @@ use crate::lease::Step;
 use crate::team_guard::{REMOVALS, planned_archivals};
 use crate::{Lease, Store, StoreError, Tx};
 
+/// Outcomes of what was planned and is not made.
+const NOT_MADE: [ChangeOutcome; 3] = [
+    ChangeOutcome::Skipped,
+    ChangeOutcome::Held,
+    ChangeOutcome::Failed,
+];
+
 impl Store {
     /// Leaves out what counts on changes that were not made, so that no team is archived, and nobody removed, because of a
     /// departure that did not happen. Safe to repeat.
@@ -23,8 +30,7 @@ impl Store {
     pub async fn drop_dependents(&self, lease: &Lease, step: Step) -> Result<(), StoreError> {
         let tx = self.begin().await?;
         let row = self.advance(&tx, lease, step, 0, |update| update).await?;
-        self.drop_once(&tx, lease, Expr::exists(unmade_cause(lease)).into())
-            .await?;
+        drop_unmade(&tx, lease).await?;
         // A team is archived for want of reports only when all of them have left.
         let archivals = planned_archivals(&tx, lease).await?.into_iter();
         let want_of_reports: Vec<Uuid> = archivals
@@ -36,11 +42,9 @@ impl Store {
                 .add(run_change::Column::PlatformId.in_subquery(not_left(lease)))
                 .add(run_change::Column::ExternalId.in_subquery(managers_of_who_stays(lease)));
             let those = run_change::Column::Id.is_in(ids.iter().copied());
-            self.drop_once(&tx, lease, Condition::all().add(those).add(stays))
-                .await?;
+            drop(&tx, lease, Condition::all().add(those).add(stays)).await?;
         }
-        self.drop_once(&tx, lease, Expr::exists(unmade_cause(lease)).into())
-            .await?;
+        drop_unmade(&tx, lease).await?;
         // The place in the change log is unique and rising, so it numbers the events of this transaction as well.
         let told = run_change::Entity::update_many()
             .col_expr(
@@ -61,15 +65,20 @@ impl Store {
             .await
             .map_err(StoreError::of("leave dependent changes out"))
     }
+}
 
-    async fn drop_once(&self, tx: &Tx, lease: &Lease, which: Condition) -> Result<(), StoreError> {
-        let outcome = Reworded {
-            outcome: ChangeOutcome::Skipped,
-            code: ChangeReasonCode::Dependency,
-            message: "A change that this one counts on was not made.".to_owned(),
-        };
-        reword(tx, lease, which, &outcome, None).await
-    }
+/// Leaves out what counts on changes that are not made.
+pub(crate) async fn drop_unmade(tx: &Tx, lease: &Lease) -> Result<(), StoreError> {
+    drop(tx, lease, Expr::exists(unmade_cause(lease)).into()).await
+}
+
+async fn drop(tx: &Tx, lease: &Lease, which: Condition) -> Result<(), StoreError> {
+    let outcome = Reworded {
+        outcome: ChangeOutcome::Skipped,
+        code: ChangeReasonCode::Dependency,
+        message: "A change that this one counts on was not made.".to_owned(),
+    };
+    reword(tx, lease, which, &outcome, None).await
 }
 
 /// The change that a row depends on, when it came to nothing.
@@ -90,7 +99,7 @@ fn unmade_cause(lease: &Lease) -> SelectStatement {
 
 /// Teams that someone was to leave and did not, by a removal or by a move to another.
 fn not_left(lease: &Lease) -> SelectStatement {
-    let stays = [ChangeOutcome::Skipped, ChangeOutcome::Held].map(ChangeOutcome::as_str);
+    let stays = NOT_MADE.map(ChangeOutcome::as_str);
     let rows = |team: run_change::Column| {
         Query::select()
             .column(team)
@@ -110,7 +119,7 @@ fn not_left(lease: &Lease) -> SelectStatement {
 /// Managers of people whose departure is held or left out. Someone whom an owner removed from the team by hand still
 /// reports.
 fn managers_of_who_stays(lease: &Lease) -> SelectStatement {
-    let stays = [ChangeOutcome::Skipped, ChangeOutcome::Held].map(ChangeOutcome::as_str);
+    let stays = NOT_MADE.map(ChangeOutcome::as_str);
     let people = Query::select()
         .column(run_change::Column::ExternalId)
         .from(run_change::Entity)

@@ -78,16 +78,36 @@ impl Store {
             .await
     }
 
-    /// Notes that everything has been listed.
+    /// Returns the mark of the latest cause to list everything, if there is one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list_mark(&self, integration: IntegrationId) -> Result<Option<Uuid>, StoreError> {
+        let row = dirty_key::Entity::of_integration(integration.0)
+            .filter(dirty_key::Column::Kind.eq(LIST))
+            .one(self.db());
+        let row = row
+            .await
+            .map_err(StoreError::of("read whether to list everything"))?;
+        Ok(row.map(|row| row.mark))
+    }
+
+    /// Notes that everything has been listed, unless there is a cause since `mark`.
     ///
     /// # Errors
     /// When the database fails or the lease is lost.
-    pub async fn clear_list(&self, lease: &Lease, step: Step) -> Result<Run, StoreError> {
+    pub async fn clear_list(
+        &self,
+        lease: &Lease,
+        step: Step,
+        mark: Uuid,
+    ) -> Result<Run, StoreError> {
         let tx = self.begin().await?;
         let row = self.advance(&tx, lease, step, 0, |update| update).await?;
         dirty_key::Entity::delete_many()
             .filter(dirty_key::Column::IntegrationId.eq(lease.integration_id.0))
             .filter(dirty_key::Column::Kind.eq(LIST))
+            .filter(ExprTrait::eq(Expr::col(dirty_key::Column::Mark), mark))
             .exec(&tx)
             .await
             .map_err(StoreError::of("note that everything was listed"))?;

@@ -78,7 +78,7 @@ impl Store {
             }
             // What is left over was not listed.
             let left: Vec<ExternalId> = known.into_keys().filter(|_| list.is_whole).collect();
-            let left = without_removed(&tx, lease, left).await?;
+            let left = without_absent(&tx, lease, left).await?;
             if !left.is_empty() {
                 let place = (list.group.clone(), list.relation);
                 listed.missing.insert(place, left);
@@ -118,7 +118,7 @@ impl Store {
             after.clone_from(last);
             let ids = ids.into_iter().map(ExternalId);
             let left = ids.filter(|id| !is_listed(id)).collect();
-            unlisted.extend(without_removed(self.db(), lease, left).await?);
+            unlisted.extend(without_absent(self.db(), lease, left).await?);
         }
         Ok(unlisted)
     }
@@ -217,36 +217,36 @@ fn members(
         .filter(Column::Relation.eq(relation.as_str()))
 }
 
-/// Leaves out accounts and groups that are deleted: no list names them, yet they keep their places and take them up again
-/// when they are restored.
-async fn without_removed(
+/// Leaves out accounts and groups that are not there. Those that are deleted are in no list, yet keep their places and take
+/// them up again when they are restored; of those that are merely missing, nothing is known (D-21).
+async fn without_absent(
     db: &impl ConnectionTrait,
     lease: &Lease,
     mut ids: Vec<ExternalId>,
 ) -> Result<Vec<ExternalId>, StoreError> {
-    let mut removed: BTreeSet<String> = BTreeSet::new();
+    let mut absent: BTreeSet<String> = BTreeSet::new();
     for chunk in ids.chunks(rows_per_statement(1)) {
         let accounts: Vec<String> = directory_user::Entity::of_integration(lease.integration_id.0)
             .select_only()
             .column(directory_user::Column::ExternalId)
             .filter(directory_user::Column::ExternalId.is_in(chunk.iter().map(|id| id.as_str())))
-            .filter(directory_user::Column::Presence.eq(Presence::Removed.as_str()))
+            .filter(directory_user::Column::Presence.ne(Presence::Present.as_str()))
             .into_tuple()
             .all(db)
             .await
-            .map_err(StoreError::of("read deleted members"))?;
+            .map_err(StoreError::of("read absent members"))?;
         let groups: Vec<String> = directory_group::Entity::of_integration(lease.integration_id.0)
             .select_only()
             .column(directory_group::Column::ExternalId)
             .filter(directory_group::Column::ExternalId.is_in(chunk.iter().map(|id| id.as_str())))
-            .filter(directory_group::Column::Presence.eq(Presence::Removed.as_str()))
+            .filter(directory_group::Column::Presence.ne(Presence::Present.as_str()))
             .into_tuple()
             .all(db)
             .await
-            .map_err(StoreError::of("read deleted members"))?;
-        removed.extend(accounts.into_iter().chain(groups));
+            .map_err(StoreError::of("read absent members"))?;
+        absent.extend(accounts.into_iter().chain(groups));
     }
-    ids.retain(|id| !removed.contains(id.as_str()));
+    ids.retain(|id| !absent.contains(id.as_str()));
     Ok(ids)
 }
 

@@ -17,6 +17,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use crate::dependent::drop_unmade;
 use crate::lease::Step;
 use crate::plan::planned;
 use crate::run::Run;
@@ -94,6 +95,10 @@ impl Store {
             .await?;
         let mut verdict = users;
         hold_followers(&tx, lease, &verdict.held).await?;
+        // What counts on a change that is left out already: first the archivals, then what they take away.
+        for _ in 0..2 {
+            drop_unmade(&tx, lease).await?;
+        }
         verdict
             .held
             .extend(self.hold_teams(&tx, lease, rules).await?);

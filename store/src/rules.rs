@@ -1,9 +1,11 @@
 //! Versions of sync rules. A run keeps the version it started with.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use lockstep_domain::{Actor, InboundRules, IntegrationId, OrganizationId, RulesVersionId};
 use lockstep_entity::{integration, rules_version};
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use crate::column::{from_json, to_json};
 use crate::integration::{Integration, Touches};
@@ -102,18 +104,21 @@ impl Store {
         &self,
         keys: &[(IntegrationId, i32)],
     ) -> Result<Vec<RulesVersion>, StoreError> {
-        let each = keys.iter().map(|(integration, version)| {
-            Condition::all()
-                .add(rules_version::Column::IntegrationId.eq(integration.0))
-                .add(rules_version::Column::Version.eq(*version))
-        });
-        let any = each.fold(Condition::any(), Condition::add);
-        let rows = rules_version::Entity::find().filter(any).all(self.db());
-        rows.await
-            .map_err(StoreError::of("read rules"))?
-            .into_iter()
-            .map(read_rules)
-            .collect()
+        let mut versions: BTreeMap<IntegrationId, Vec<i32>> = BTreeMap::new();
+        for (integration, version) in keys {
+            versions.entry(*integration).or_default().push(*version);
+        }
+        let mut found = Vec::with_capacity(keys.len());
+        for (integration, versions) in versions {
+            let rows = rules_version::Entity::find()
+                .filter(rules_version::Column::IntegrationId.eq(integration.0))
+                .filter(rules_version::Column::Version.is_in(versions))
+                .all(self.db());
+            for row in rows.await.map_err(StoreError::of("read rules"))? {
+                found.push(read_rules(row)?);
+            }
+        }
+        Ok(found)
     }
 
     /// Returns a version of the rules of an integration of an organization.

@@ -46,7 +46,7 @@ impl Store {
         limit: u64,
     ) -> Result<Option<(Run, Applied)>, StoreError> {
         let tx = self.begin().await?;
-        let mut intents = next_intents(&tx, lease, limit).await?;
+        let intents = next_intents(&tx, lease, limit).await?;
         if intents.is_empty() {
             return Ok(None);
         }
@@ -62,15 +62,15 @@ impl Store {
         let present = self
             .locked_teams(&tx, lease, intents.iter().map(|i| i.team))
             .await?;
-        settle_names(&tx, lease, &mut intents, &present).await?;
         let taken = taken_keys(&tx, lease, &intents).await?;
         let (mut good, mut stale) = (Vec::new(), Vec::new());
-        for intent in &intents {
-            match judge(intent, &present, &taken) {
+        for intent in intents {
+            match judge(&intent, &present, &taken) {
                 Ok(()) => good.push(intent),
                 Err(message) => stale.push((intent.id, message)),
             }
         }
+        settle_names(&tx, lease, &mut good, &present).await?;
         self.write_teams(&tx, lease, &good, &present).await?;
         let first = row.sequence - events;
         let done: Vec<Uuid> = good.iter().map(|intent| intent.id).collect();
@@ -120,7 +120,7 @@ impl Store {
         &self,
         tx: &Tx,
         lease: &Lease,
-        intents: &[&Intent],
+        intents: &[Intent],
         present: &BTreeMap<TeamId, Team>,
     ) -> Result<(), StoreError> {
         use team::Column;

@@ -45,30 +45,26 @@ impl Store {
                 hold(tx, lease, which, excess).await?;
             }
         }
-        let removal_excess = match self.hold_all_removals(tx, lease, rules).await? {
-            Some(excess) => Some(excess),
-            None => self.hold_removals_of_teams(tx, lease, rules).await?,
-        };
-        Ok(archived_excess.into_iter().chain(removal_excess).collect())
+        // Counted before those of single teams are held.
+        let all = self.excess_of_removals(tx, lease, rules).await?;
+        let of_teams = self.hold_removals_of_teams(tx, lease, rules).await?;
+        if let Some(excess) = &all {
+            hold(tx, lease, from_teams_in_use(lease), excess).await?;
+        }
+        Ok(archived_excess
+            .into_iter()
+            .chain(all.or(of_teams))
+            .collect())
     }
 
-    /// Holds removals from every team that is not archived, when they are too many altogether.
-    async fn hold_all_removals(
+    /// Says whether the removals from all teams that are not archived are too many altogether.
+    async fn excess_of_removals(
         &self,
         tx: &Tx,
         lease: &Lease,
         rules: &InboundRules,
     ) -> Result<Option<Excess>, StoreError> {
-        let of_teams_in_use = || {
-            Condition::all()
-                .add(run_change::Column::Action.is_in(REMOVALS))
-                // What an archived team loses is counted with its archival.
-                .add(
-                    run_change::Column::PlatformId
-                        .not_in_subquery(planned_teams(lease, ChangeAction::Archive)),
-                )
-        };
-        let lost = planned(lease).filter(of_teams_in_use()).count(tx);
+        let lost = planned(lease).filter(from_teams_in_use(lease)).count(tx);
         let lost = lost
             .await
             .map_err(StoreError::of("count what teams lose"))?;
@@ -80,11 +76,7 @@ impl Store {
             .filter(membership::Column::TeamId.in_subquery(teams_in_use(lease)))
             .count(tx);
         let had = had.await.map_err(StoreError::of("count members"))?;
-        let excess = all_removals(lost, had, &rules.limits);
-        if let Some(excess) = &excess {
-            hold(tx, lease, of_teams_in_use(), excess).await?;
-        }
-        Ok(excess)
+        Ok(all_removals(lost, had, &rules.limits))
     }
 
     async fn hold_removals_of_teams(
@@ -252,6 +244,14 @@ async fn archived_among(
         found.extend(now.into_iter().chain(soon.into_iter().flatten()));
     }
     Ok(found)
+}
+
+/// Rows that remove someone from a team that the plan does not archive: what such a team loses is counted with it.
+fn from_teams_in_use(lease: &Lease) -> Condition {
+    let archived = planned_teams(lease, ChangeAction::Archive);
+    Condition::all()
+        .add(run_change::Column::Action.is_in(REMOVALS))
+        .add(run_change::Column::PlatformId.not_in_subquery(archived))
 }
 
 /// Teams with which the plan does one thing.

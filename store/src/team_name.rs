@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_domain::{ExternalId, ObjectKind, TeamId, name_key};
+use lockstep_domain::{ExternalId, ObjectKind, TeamFields, TeamId, TeamStatus, name_key};
 use lockstep_entity::run_change;
 use lockstep_sync::inbound::names::choose;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, JsonValue, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
-use crate::column::rows_per_statement;
+use crate::column::{from_json, rows_per_statement};
 use crate::plan::planned;
 use crate::team_neighbourhood::names_in_use;
 use crate::{Lease, StoreError, Tx};
@@ -37,12 +37,13 @@ pub(crate) async fn other_names(
     let keys: Vec<String> = keys.into_iter().collect();
     let in_use = names_in_use(tx, lease.organization_id, &keys).await?;
     let holders: BTreeSet<TeamId> = in_use.values().flatten().copied().collect();
-    let changing = still_to_change(tx, lease, &holders).await?;
+    let given_up = given_up(tx, lease, &holders).await?;
     let has = |team: TeamId, name: &str| {
-        let holders = in_use.get(&name_key(name)).into_iter().flatten();
+        let key = name_key(name);
+        let holders = in_use.get(&key).into_iter().flatten();
         holders
             .filter(|holder| **holder != team)
-            .any(|holder| !changing.contains(holder))
+            .any(|holder| given_up.get(holder) != Some(&key))
     };
     let taken = namings
         .iter()
@@ -55,25 +56,39 @@ pub(crate) async fn other_names(
     Ok(taken.map(|naming| (naming.team, other(naming))).collect())
 }
 
-/// Which of some teams the run has yet to change.
-async fn still_to_change(
+/// Names, by their keys, that some teams are still to give up in the run: by another name, or because they are archived.
+async fn given_up(
     tx: &Tx,
     lease: &Lease,
     teams: &BTreeSet<TeamId>,
-) -> Result<BTreeSet<TeamId>, StoreError> {
+) -> Result<BTreeMap<TeamId, String>, StoreError> {
+    type Row = (Option<Uuid>, Option<JsonValue>, Option<JsonValue>);
     let ids: Vec<Uuid> = teams.iter().map(|id| id.0).collect();
-    let mut found = BTreeSet::new();
+    let mut found = BTreeMap::new();
     for chunk in ids.chunks(rows_per_statement(1)) {
-        let rows: Vec<Option<Uuid>> = planned(lease)
+        let rows: Vec<Row> = planned(lease)
             .select_only()
-            .column(run_change::Column::PlatformId)
+            .columns([
+                run_change::Column::PlatformId,
+                run_change::Column::Before,
+                run_change::Column::After,
+            ])
             .filter(run_change::Column::ObjectKind.eq(ObjectKind::Team.as_str()))
             .filter(run_change::Column::PlatformId.is_in(chunk.iter().copied()))
             .into_tuple()
             .all(tx)
             .await
             .map_err(StoreError::of("read planned changes of teams"))?;
-        found.extend(rows.into_iter().flatten().map(TeamId));
+        for (team, before, after) in rows {
+            let (Some(team), Some(before), Some(after)) = (team, before, after) else {
+                continue;
+            };
+            let before: TeamFields = from_json("run_change.before", before)?;
+            let after: TeamFields = from_json("run_change.after", after)?;
+            if after.status == TeamStatus::Archived || after.name != before.name {
+                found.insert(TeamId(team), name_key(&before.name));
+            }
+        }
     }
     Ok(found)
 }

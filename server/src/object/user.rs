@@ -169,7 +169,7 @@ impl User {
         }
         let holds = Loaders::one(ctx, HoldsOf(self.0.id)).await?;
         let mut holds = holds.unwrap_or_default();
-        Loaders::admit(ctx, holds.len())?;
+        page::admit(ctx, holds.len())?;
         holds.sort_by_key(|hold| (hold.set_at, hold.id));
         Ok(holds.into_iter().map(UserHold::from).collect())
     }

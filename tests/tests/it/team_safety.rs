@@ -347,6 +347,23 @@ both! {
         assert_settled(&world).await;
     }
 
+    async fn d21_whoever_a_stale_copy_lacks_altogether_keeps_the_teams(backend) {
+        use lockstep_sandbox::{Fault, FaultKind};
+        let world = dozen(backend, &DOZEN[1..]).await;
+        let before = roster(&world).await;
+        for request in ["users.list", "groups.members"] {
+            world.control().add_fault(Fault::new(FaultKind::Hide { modulus: 4 }).on_request(request)).unwrap();
+        }
+        let run = world.full_sync().await;
+        assert!(run.summary.users.skipped > 0, "someone was missing: {:?}", world.lines(&run).await);
+        assert_eq!(roster(&world).await, before);
+        world.control().clear_faults();
+        let run = world.sync().await;
+        assert_eq!((run.read_mode, run.summary.memberships.removed), (Some(ReadMode::Full), 0), "{:?}", world.lines(&run).await);
+        assert_eq!(roster(&world).await, before);
+        assert_settled(&world).await;
+    }
+
     async fn d52_what_changed_has_the_last_word_over_a_list_that_lags_behind(backend) {
         use lockstep_sandbox::{Fault, FaultKind};
         let world = World::with_rules(backend, school(&DOZEN, &[], &[("All", &DOZEN[..6])]), groups_only()).await;

@@ -20,7 +20,15 @@ use crate::inbound::{Execution, Frozen, patch};
 /// Groups whose members are asked for together: one batch.
 const CHUNK: u64 = 20;
 
-/// Lists members; returns how many groups had others than the mirror knew.
+/// How members were listed.
+pub(super) struct Members {
+    /// Groups that were asked.
+    pub(super) asked: u64,
+    /// Groups that had others than the mirror knew.
+    pub(super) different: u64,
+}
+
+/// Lists members.
 ///
 /// # Errors
 /// Why the run does not go on.
@@ -28,12 +36,13 @@ pub(super) async fn list(
     execution: &mut Execution<'_>,
     frozen: &Frozen,
     all: bool,
-) -> Result<u64, Stop> {
+) -> Result<Members, Stop> {
     let mut listing = Listing {
         execution,
         frozen,
         sight: None,
         processed: 0,
+        asked: 0,
         changed: 0,
         readable: 0,
         refused: None,
@@ -59,7 +68,10 @@ pub(super) async fn list(
             processed: 2..,
             ..
         } if all => Err(refusal.into()),
-        Listing { changed, .. } => Ok(changed),
+        Listing { asked, changed, .. } => Ok(Members {
+            asked,
+            different: changed,
+        }),
     }
 }
 
@@ -69,6 +81,7 @@ struct Listing<'r, 'w> {
     /// Whether hidden members are shown; none while nobody needed to know.
     sight: Option<Sight>,
     processed: u64,
+    asked: u64,
     changed: u64,
     readable: u64,
     refused: Option<GraphError>,
@@ -85,7 +98,7 @@ enum Sight {
     Sees,
     /// It has not: whatever is listed, or refused, says nothing.
     Blind,
-    /// Its permissions cannot be told: an empty list, or a refusal, says nothing.
+    /// Its permissions cannot be told: whoever is listed is a member, and nothing else follows.
     Unsure,
 }
 
@@ -99,7 +112,7 @@ impl Listing<'_, '_> {
         let (blind, asked): (Vec<&ExternalId>, Vec<&ExternalId>) =
             ids.iter().partition(|id| is_blind && hidden.contains(id));
         let mut read = self.ask(&asked, &hidden).await?;
-        self.readable += blind.len() as u64;
+        self.asked += asked.len() as u64;
         read.extend(
             blind
                 .into_iter()
@@ -159,7 +172,8 @@ impl Listing<'_, '_> {
             };
             match answer {
                 Ok(page) if page.last && known == MembersRead::Known => {
-                    whole.push(list_of(&group, relation, page, true));
+                    // A list that may show only some of the members says of nobody else that they left.
+                    whole.push(list_of(&group, relation, page, !is_doubted));
                 }
                 Ok(_) if known == MembersRead::Known => large.push((group.clone(), is_doubted)),
                 Ok(_) => {}
@@ -203,6 +217,9 @@ impl Listing<'_, '_> {
         // Nobody, over however many pages, is as little as an empty page.
         if is_doubted && listed.is_empty() {
             return Ok(MembersRead::Hidden);
+        }
+        if is_doubted {
+            return Ok(MembersRead::Known);
         }
         let (store, lease) = (&self.execution.worker.store, &self.execution.lease);
         let is_listed = |id: &ExternalId| listed.contains(&mark(id.as_str()));

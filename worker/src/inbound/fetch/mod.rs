@@ -14,6 +14,7 @@ use lockstep_domain::{ReadMode, RunErrorCode, RunPhase};
 use lockstep_graph::DeltaLink;
 use lockstep_store::lease::Step;
 use lockstep_store::read::{NextRead, ReadEnd};
+use uuid::Uuid;
 
 use self::groups::Groups;
 pub(crate) use self::groups::select as groups_select;
@@ -43,15 +44,21 @@ pub(super) async fn fetch(execution: &mut Execution<'_>, frozen: &Frozen) -> Res
     let users = Reading::of(execution, frozen, Users)
         .read(mode, link)
         .await?;
-    let (mode, missed_users) = (users.mode, users.missed_by_delta);
-    if mode == ReadMode::Full && !frozen.rules.group_teams.enabled {
-        note_listed(execution, RunPhase::ReadingUsers).await?;
-    }
+    let (mode, missed_users, list_mark) = (users.mode, users.missed_by_delta, users.list_mark);
     let users_link = Reading::of(execution, frozen, Users)
         .catch_up(users)
         .await?;
     let groups = fetch_groups(execution, frozen, mode).await?;
-    let (groups, missed) = groups.unzip();
+    let groups_mark = groups.as_ref().and_then(|groups| groups.list_mark);
+    // What came up after the users were listed is for the next run.
+    let listed_for = match mode {
+        ReadMode::Full => list_mark,
+        ReadMode::Delta => groups_mark,
+    };
+    if let Some(mark) = listed_for {
+        note_listed(execution, mark).await?;
+    }
+    let (groups, missed) = groups.map(|groups| (groups.next, groups.missed)).unzip();
     let missed_by_delta = match (missed_users, missed.flatten()) {
         (None, None) => None,
         (users, groups) => Some(users.unwrap_or_default() + groups.unwrap_or_default()),
@@ -70,13 +77,22 @@ pub(super) async fn fetch(execution: &mut Execution<'_>, frozen: &Frozen) -> Res
     execution.reached(run).await
 }
 
+/// How groups were read.
+struct GroupsRead {
+    /// Where the next read goes on.
+    next: NextRead,
+    /// How much the reads of changes had missed.
+    missed: Option<u64>,
+    /// The cause for which everything was listed.
+    list_mark: Option<Uuid>,
+}
+
 /// Reads groups and members, if teams are made from groups; without that, no permission for groups is needed (E-026).
-/// Returns where the next read goes on, and how much the reads of changes had missed.
 async fn fetch_groups(
     execution: &mut Execution<'_>,
     frozen: &Frozen,
     mode: ReadMode,
-) -> Result<Option<(NextRead, Option<u64>)>, Stop> {
+) -> Result<Option<GroupsRead>, Stop> {
     if !frozen.rules.group_teams.enabled {
         return Ok(None);
     }
@@ -87,16 +103,20 @@ async fn fetch_groups(
         integration.groups_select.as_deref(),
         &select.fingerprint(),
     );
-    let read = Reading::of(execution, frozen, Groups(select))
-        .read(mode, link)
+    let mut read = Reading::of(execution, frozen, Groups(select))
+        .read(mode, link.clone())
         .await?;
     groups::confirm_missing(execution, frozen).await?;
     let is_full = read.mode == ReadMode::Full;
-    let different = members::list(execution, frozen, is_full).await?;
-    if is_full {
-        note_listed(execution, RunPhase::ReadingMembers).await?;
+    let members = members::list(execution, frozen, is_full).await?;
+    if members.asked > 0 && read.mode == ReadMode::Delta {
+        // Of a new group the changes may say more than a list that lags behind.
+        read.since = link;
     }
-    let missed = read.missed_by_delta.map(|missed| missed + different);
+    let missed = read
+        .missed_by_delta
+        .map(|missed| missed + members.different);
+    let list_mark = read.list_mark;
     let link = Reading::of(execution, frozen, Groups(select))
         .in_phase(RunPhase::ReadingMembers)
         .catch_up(read)
@@ -105,17 +125,21 @@ async fn fetch_groups(
         delta_link: link.into_string(),
         select: select.fingerprint(),
     };
-    Ok(Some((next, missed)))
+    Ok(Some(GroupsRead {
+        next,
+        missed,
+        list_mark,
+    }))
 }
 
-async fn note_listed(execution: &mut Execution<'_>, phase: RunPhase) -> Result<(), Stop> {
+async fn note_listed(execution: &mut Execution<'_>, mark: Uuid) -> Result<(), Stop> {
     let step = Step {
-        phase,
+        phase: RunPhase::ReadingMembers,
         processed: 0,
         total: None,
     };
     let store = &execution.worker.store;
-    let run = store.clear_list(&execution.lease, step).await?;
+    let run = store.clear_list(&execution.lease, step, mark).await?;
     execution.reached(run).await
 }
 

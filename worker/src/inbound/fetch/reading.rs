@@ -7,6 +7,7 @@ use lockstep_graph::{DeltaLink, ErrorClass, GraphClient, GraphError, Page, Pages
 use lockstep_store::lease::Step;
 use lockstep_store::run::Run;
 use lockstep_store::{Lease, Store, StoreError};
+use uuid::Uuid;
 
 use super::{ROUNDS, incomplete};
 use crate::failure::Stop;
@@ -63,8 +64,10 @@ pub(super) struct Read {
     pub(super) link: DeltaLink,
     /// Changes that a complete read found and the reads before had missed.
     pub(super) missed_by_delta: Option<u64>,
-    /// Whose changes have the last word over what was listed, none when nothing was listed over what was known.
+    /// Whose changes have the last word over what was listed, none when nothing was listed, or nothing known before.
     pub(super) since: Option<DeltaLink>,
+    /// The cause for which everything was listed, as it was before that began.
+    pub(super) list_mark: Option<Uuid>,
 }
 
 /// A read that is going on.
@@ -107,53 +110,61 @@ impl<'r, 'w, C: Collection> Reading<'r, 'w, C> {
     }
 
     async fn first(&mut self) -> Result<Read, Stop> {
+        let list_mark = self.list_mark().await?;
         let link = self.collection.latest(&self.frozen.client).await?;
         self.list().await?;
+        let was_read = self.frozen.integration.last_full_read_at.is_some();
         Ok(Read {
             mode: ReadMode::Full,
+            since: was_read.then(|| link.clone()),
             link,
             missed_by_delta: None,
-            since: None,
+            list_mark,
         })
     }
 
     /// D15: a link that Graph no longer knows is no failure; everything is read instead.
-    async fn again(&mut self) -> Result<Read, Stop> {
-        let read = self.first().await?;
-        Ok(Read {
-            since: Some(read.link.clone()),
-            ..read
-        })
-    }
-
     async fn changes_or_everything(&mut self, link: &DeltaLink) -> Result<Read, Stop> {
         let Some(next) = self.changes(link).await? else {
-            return self.again().await;
+            return self.first().await;
         };
         let store = &self.execution.worker.store;
         if store.waits_for_a_list(self.frozen.integration.id).await? {
-            return self.list_over(link, next).await;
+            let read = self.list_over(link, next).await?;
+            // It was listed because changes cannot tell all of it.
+            return Ok(Read {
+                missed_by_delta: None,
+                ..read
+            });
         }
         Ok(Read {
             mode: ReadMode::Delta,
             link: next,
             missed_by_delta: None,
             since: None,
+            list_mark: None,
         })
     }
 
     async fn sweep(&mut self, link: &DeltaLink) -> Result<Read, Stop> {
         match self.changes(link).await? {
             Some(next) => self.list_over(link, next).await,
-            None => self.again().await,
+            None => self.first().await,
         }
+    }
+
+    async fn list_mark(&self) -> Result<Option<Uuid>, Stop> {
+        let store = &self.execution.worker.store;
+        Ok(store.list_mark(self.frozen.integration.id).await?)
     }
 
     /// Lists everything over what the changes since `link` left.
     async fn list_over(&mut self, link: &DeltaLink, next: DeltaLink) -> Result<Read, Stop> {
+        let list_mark = self.list_mark().await?;
         let before = self.changed;
         let missing = self.list().await?;
         Ok(Read {
+            list_mark,
             mode: ReadMode::Full,
             link: next,
             missed_by_delta: Some(self.changed - before + missing),

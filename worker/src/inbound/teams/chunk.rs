@@ -195,10 +195,23 @@ impl<'r, 'w> Chunk<'r, 'w> {
                 let keys = in_circles.into_iter().map(TeamKey::of_manager);
                 self.complained.extend(keys);
                 let all_levels = rules.manager_teams.depth == ManagerTeamDepth::AllLevels;
-                store.managers_below(integration, &ids, all_levels).await?
+                // Of those who are no users, only the people who report directly are counted.
+                let (there, gone): (Vec<ExternalId>, Vec<ExternalId>) =
+                    ids.into_iter().partition(|id| self.is_active(id));
+                let mut below = store
+                    .managers_below(integration, &there, all_levels)
+                    .await?;
+                below.extend(store.managers_below(integration, &gone, false).await?);
+                below
             }
         };
         Ok(())
+    }
+
+    fn is_active(&self, manager: &ExternalId) -> bool {
+        self.managers
+            .get(manager)
+            .is_some_and(|manager| manager.person.is_active)
     }
 
     async fn those_in_circles(&self, managers: &[ExternalId]) -> Result<Vec<ExternalId>, Stop> {
