@@ -12,6 +12,7 @@ mod manager_teams;
 mod set_up;
 mod team_crashes;
 mod team_laws;
+mod team_reading;
 mod team_safety;
 mod team_world;
 mod teams;

@@ -13,7 +13,7 @@ use lockstep_store::run::Run;
 use lockstep_store::team::TeamFilter;
 use serde_json::{Value, json};
 
-use crate::world::{World, actor, id_of, person};
+use crate::world::{Backend, World, actor, id_of, person};
 
 /// Both team rules on.
 pub(crate) fn rules() -> InboundRules {
@@ -70,6 +70,20 @@ pub(crate) fn school(
         "members": members,
     });
     Tenant::from_json(data.to_string().as_bytes()).unwrap()
+}
+
+/// Twelve people: one more than half of them is over every limit.
+pub(crate) const DOZEN: [&str; 12] = [
+    "p00", "p01", "p02", "p03", "p04", "p05", "p06", "p07", "p08", "p09", "p10", "p11",
+];
+
+/// Twelve people of one group, the first of whom is the manager of some others.
+pub(crate) async fn dozen(backend: Backend, reports: &[&'static str]) -> World {
+    let managers: Vec<(&str, &str)> = reports.iter().map(|name| (*name, DOZEN[0])).collect();
+    let tenant = school(&DOZEN, &managers, &[("All", &DOZEN)]);
+    let world = World::with_rules(backend, tenant, rules()).await;
+    world.sync().await;
+    world
 }
 
 pub(crate) async fn teams(world: &World) -> Vec<Team> {
