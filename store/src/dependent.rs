@@ -30,7 +30,7 @@ impl Store {
     pub async fn drop_dependents(&self, lease: &Lease, step: Step) -> Result<(), StoreError> {
         let tx = self.begin().await?;
         let row = self.advance(&tx, lease, step, 0, |update| update).await?;
-        drop_unmade(&tx, lease).await?;
+        leave_out_unmade(&tx, lease).await?;
         // A team is archived for want of reports only when all of them have left.
         let archivals = planned_archivals(&tx, lease).await?.into_iter();
         let want_of_reports: Vec<Uuid> = archivals
@@ -42,9 +42,9 @@ impl Store {
                 .add(run_change::Column::PlatformId.in_subquery(not_left(lease)))
                 .add(run_change::Column::ExternalId.in_subquery(managers_of_who_stays(lease)));
             let those = run_change::Column::Id.is_in(ids.iter().copied());
-            drop(&tx, lease, Condition::all().add(those).add(stays)).await?;
+            leave_out(&tx, lease, Condition::all().add(those).add(stays)).await?;
         }
-        drop_unmade(&tx, lease).await?;
+        leave_out_unmade(&tx, lease).await?;
         // The place in the change log is unique and rising, so it numbers the events of this transaction as well.
         let told = run_change::Entity::update_many()
             .col_expr(
@@ -68,11 +68,11 @@ impl Store {
 }
 
 /// Leaves out what counts on changes that are not made.
-pub(crate) async fn drop_unmade(tx: &Tx, lease: &Lease) -> Result<(), StoreError> {
-    drop(tx, lease, Expr::exists(unmade_cause(lease)).into()).await
+pub(crate) async fn leave_out_unmade(tx: &Tx, lease: &Lease) -> Result<(), StoreError> {
+    leave_out(tx, lease, Expr::exists(unmade_cause(lease)).into()).await
 }
 
-async fn drop(tx: &Tx, lease: &Lease, which: Condition) -> Result<(), StoreError> {
+async fn leave_out(tx: &Tx, lease: &Lease, which: Condition) -> Result<(), StoreError> {
     let outcome = Reworded {
         outcome: ChangeOutcome::Skipped,
         code: ChangeReasonCode::Dependency,

@@ -17,7 +17,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::dependent::drop_unmade;
+use crate::dependent::leave_out_unmade;
 use crate::lease::Step;
 use crate::plan::planned;
 use crate::run::Run;
@@ -97,7 +97,7 @@ impl Store {
         hold_followers(&tx, lease, &verdict.held).await?;
         // What counts on a change that is left out already: first the archivals, then what they take away.
         for _ in 0..2 {
-            drop_unmade(&tx, lease).await?;
+            leave_out_unmade(&tx, lease).await?;
         }
         verdict
             .held
