@@ -20,7 +20,7 @@ use crate::column::{count, from_json, parse, rows_per_statement};
 use crate::user::users_by_id;
 use crate::{Lease, Store, StoreError};
 
-/// Outcomes of a departure that, for now, is not made.
+/// Outcomes of a departure that the run does not make.
 const WITHHELD: [ChangeOutcome; 2] = [ChangeOutcome::Held, ChangeOutcome::Skipped];
 
 /// A user and the job title, which tells two managers of the same name apart.

@@ -214,12 +214,13 @@ impl Listing<'_, '_> {
         let Some(listed) = self.all_pages(group, relation).await? else {
             return Ok(MembersRead::Unreadable);
         };
-        // Nobody, over however many pages, is as little as an empty page.
-        if is_doubted && listed.is_empty() {
-            return Ok(MembersRead::Hidden);
-        }
         if is_doubted {
-            return Ok(MembersRead::Known);
+            // Nobody, over however many pages, is as little as an empty page.
+            return Ok(if listed.is_empty() {
+                MembersRead::Hidden
+            } else {
+                MembersRead::Known
+            });
         }
         let (store, lease) = (&self.execution.worker.store, &self.execution.lease);
         let is_listed = |id: &ExternalId| listed.contains(&mark(id.as_str()));
