@@ -175,6 +175,27 @@ impl Store {
         Integration::read(row)
     }
 
+    /// Returns the integration of an organization that has a name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn integration_named(
+        &self,
+        tx: &Tx,
+        organization: OrganizationId,
+        name: &str,
+    ) -> Result<Option<IntegrationId>, StoreError> {
+        let id: Option<uuid::Uuid> = integration::Entity::in_organization(organization.0)
+            .select_only()
+            .column(integration::Column::Id)
+            .filter(integration::Column::Name.eq(name))
+            .into_tuple()
+            .one(tx)
+            .await
+            .map_err(StoreError::of("look for the name of an integration"))?;
+        Ok(id.map(IntegrationId))
+    }
+
     /// Changes the name or the default language.
     ///
     /// # Errors

@@ -71,11 +71,16 @@ async fn activate(
         Begun::New(work) => work,
         Begun::Before(run) => return Ok(run),
     };
-    let (integration, row) = work
+    let found = work
         .integration(desk.organization(), &input.integration_id)
-        .await?;
-    check_revision(&integration, input.expected_revision)?;
-    check_ready(&desk, &work, &integration).await?;
+        .await;
+    let known = found.as_ref().ok().map(|(integration, _)| integration);
+    let revision = check_revision(known, input.expected_revision);
+    let ready = match known {
+        Some(known) => check_ready(&desk, &work, known).await,
+        None => Ok(()),
+    };
+    let ((integration, row), (), ()) = work.all((found, revision, ready))?;
     let store = &desk.app.store;
     store.activate(&work.tx, &integration).await?;
     let new = NewRun {
@@ -139,9 +144,10 @@ async fn deactivate(
         Begun::New(work) => work,
         Begun::Before(()) => return Ok(()),
     };
-    let (integration, _) = work
+    let found = work
         .integration(desk.organization(), &input.integration_id)
-        .await?;
+        .await;
+    let ((integration, _),) = work.all((found,))?;
     if !matches!(
         integration.state,
         IntegrationState::Active | IntegrationState::Paused

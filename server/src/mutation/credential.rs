@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use super::desk::{Begun, Desk, Request, check_revision, shown};
+use super::together::together;
 use super::user_error::{
     IntegrationUserError, IntegrationUserErrorCode as Code, Refusal, Stop, refuse, settle,
 };
@@ -57,23 +58,14 @@ async fn set(ctx: &Context<'_>, input: &SetIntegrationCredentialInput) -> Result
         Begun::New(work) => work,
         Begun::Before(()) => return Ok(()),
     };
-    let (integration, _) = work
+    let found = work
         .integration(desk.organization(), &input.integration_id)
-        .await?;
-    check_revision(&integration, input.expected_revision)?;
-    let stored = desk
-        .app
-        .store
-        .credential_in(&work.tx, integration.id)
-        .await?;
-    save(
-        &desk,
-        &work.tx,
-        integration.id,
-        stored.as_ref(),
-        &input.credential,
-    )
-    .await?;
+        .await;
+    let known = found.as_ref().ok().map(|(integration, _)| integration);
+    let revision = check_revision(known, input.expected_revision);
+    let given = checked(&desk, &work.tx, known.map(|known| known.id), input).await;
+    let ((integration, _), (), given) = work.all((found, revision, given))?;
+    save(&desk, &work.tx, integration.id, &given).await?;
     desk.app
         .store
         .touch_integration(&work.tx, integration.id, Touches::WhatWasTested)
@@ -83,22 +75,36 @@ async fn set(ctx: &Context<'_>, input: &SetIntegrationCredentialInput) -> Result
     Ok(())
 }
 
-/// Checks and stores credentials over those that are `stored`.
-pub(super) async fn save(
+/// Checks what was given for an integration, as far as that goes when there is none.
+async fn checked(
     desk: &Desk<'_>,
     tx: &Tx,
-    integration: IntegrationId,
-    stored: Option<&Credential>,
-    input: &EntraCredentialInput,
-) -> Result<(), Stop<Code>> {
-    let given = Given::check(input, stored)?;
-    let moves = stored.is_some_and(|stored| given.is_another_tenant_than(stored));
-    if moves && desk.app.store.has_links(tx, integration).await? {
+    integration: Option<IntegrationId>,
+    input: &SetIntegrationCredentialInput,
+) -> Result<Given, Stop<Code>> {
+    let Some(integration) = integration else {
+        return Given::check(&input.credential, None);
+    };
+    let store = &desk.app.store;
+    let stored = store.credential_in(tx, integration).await?;
+    let given = Given::check(&input.credential, stored.as_ref())?;
+    let moves = stored.is_some_and(|stored| given.is_another_tenant_than(&stored));
+    if moves && store.has_links(tx, integration).await? {
         let message = "The tenant cannot be changed while users are linked. Make a new integration for another tenant.";
         return Err(refuse(Code::LinksExist, message)
             .at("credential.tenantId")
             .into());
     }
+    Ok(given)
+}
+
+/// Stores credentials that were checked.
+pub(super) async fn save(
+    desk: &Desk<'_>,
+    tx: &Tx,
+    integration: IntegrationId,
+    given: &Given,
+) -> Result<(), Stop<Code>> {
     let secret = given.seal(desk, integration)?.map(|sealed| NewSecret {
         sealed,
         expires_at: given.expires_at,
@@ -124,44 +130,46 @@ impl Given {
     pub(super) fn check(
         input: &EntraCredentialInput,
         stored: Option<&Credential>,
-    ) -> Result<Self, Refusal<Code>> {
+    ) -> Result<Self, Stop<Code>> {
         let EntraCredentialInput {
             cloud,
             tenant_id,
             client_id,
             client_secret,
         } = input;
+        let (tenant_id, client_id, secret, key_id) = together((
+            checked_tenant(tenant_id),
+            checked_client(client_id),
+            client_secret
+                .as_ref()
+                .map(|secret| checked_secret(&secret.value))
+                .transpose(),
+            checked_key_id(
+                client_secret
+                    .as_ref()
+                    .and_then(|secret| secret.key_id.as_deref()),
+            ),
+        ))?;
         let app = AppRegistration {
             cloud: cloud
                 .map(Cloud::from)
                 .or_else(|| Some(stored?.app.cloud))
                 .unwrap_or(Cloud::Global),
-            tenant_id: checked_tenant(tenant_id)?,
-            client_id: checked_client(client_id)?,
+            tenant_id,
+            client_id,
         };
-        let sealed_for_another = stored.is_some_and(|stored| {
-            stored.secret.is_some()
-                && (stored.app.tenant_id != app.tenant_id || stored.app.client_id != app.client_id)
-        });
-        if client_secret.is_none() && sealed_for_another {
+        if secret.is_none() && stored.is_some_and(|stored| is_sealed_for_another(stored, &app)) {
             let message = "Enter the client secret again: the stored one belongs to another tenant or client.";
-            return Err(refuse(Code::Required, message).at("credential.clientSecret"));
+            return Err(refuse(Code::Required, message)
+                .at("credential.clientSecret")
+                .into());
         }
-        let secret = client_secret
-            .as_ref()
-            .map(|secret| checked_secret(&secret.value))
-            .transpose()?;
-        let key_id = client_secret
-            .as_ref()
-            .and_then(|secret| secret.key_id.as_deref());
+        let expires_at = client_secret.as_ref().and_then(|secret| secret.expires_at);
         Ok(Self {
             app,
             secret,
-            expires_at: client_secret
-                .as_ref()
-                .and_then(|secret| secret.expires_at)
-                .map(|at| at.0),
-            key_id: key_id.map(checked_key_id).transpose()?.flatten(),
+            expires_at: expires_at.map(|at| at.0),
+            key_id,
         })
     }
 
@@ -185,6 +193,11 @@ impl Given {
             .map(|secret| desk.app.sealer.seal(owner, secret));
         sealed.transpose().map_err(|error| Failure::fault(&error))
     }
+}
+
+fn is_sealed_for_another(stored: &Credential, app: &AppRegistration) -> bool {
+    let is_other = stored.app.tenant_id != app.tenant_id || stored.app.client_id != app.client_id;
+    stored.secret.is_some() && is_other
 }
 
 fn checked_tenant(text: &str) -> Result<String, Refusal<Code>> {
@@ -242,8 +255,8 @@ fn checked_secret(value: &SecretText) -> Result<SecretString, Refusal<Code>> {
     Ok(text.to_owned().into())
 }
 
-fn checked_key_id(text: &str) -> Result<Option<String>, Refusal<Code>> {
-    let text = text.trim();
+fn checked_key_id(text: Option<&str>) -> Result<Option<String>, Refusal<Code>> {
+    let text = text.unwrap_or_default().trim();
     if text.len() > MAX_KEY_ID {
         let message = format!("A Key ID has at most {MAX_KEY_ID} characters.");
         return Err(refuse(Code::TooLong, message).at("credential.clientSecret.keyId"));

@@ -9,6 +9,7 @@ use lockstep_store::{Store, Tx};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::together::{Checks, together};
 use super::user_error::{
     CommonCode, IntegrationCode, IntegrationUserErrorCode, Refusal, Stop, refuse,
 };
@@ -18,7 +19,7 @@ use crate::id::GlobalId as _;
 use crate::object;
 use crate::session::{Owner, Session};
 
-/// Greatest length of an idempotency key in bytes.
+/// Greatest length of an idempotency key in characters.
 const MAX_KEY: usize = 255;
 
 /// An owner at the start of a mutation.
@@ -98,7 +99,35 @@ pub(super) enum Begun<'a, T> {
 pub(super) struct Work<'a> {
     store: &'a Store,
     pub(super) tx: Tx,
-    key: Option<KeyOwner>,
+    key: Key,
+}
+
+/// The idempotency key of a request.
+enum Key {
+    /// There is none.
+    None,
+    /// It is of this request from now on.
+    Taken(KeyOwner),
+    /// It cannot be one. [`Work::all`] says so together with whatever else is wrong.
+    Malformed,
+}
+
+/// Refuses what cannot be an idempotency key.
+pub(super) fn checked_key<C: CommonCode>(key: Option<&str>) -> Result<(), Refusal<C>> {
+    let is_odd = |key: &str| {
+        key.is_empty() || key.chars().count() > MAX_KEY || key.chars().any(char::is_control)
+    };
+    if key.is_some_and(is_odd) {
+        return Err(malformed_key());
+    }
+    Ok(())
+}
+
+fn malformed_key<C: CommonCode>() -> Refusal<C> {
+    let message = format!(
+        "An idempotency key has 1 to {MAX_KEY} characters, none of them a control character."
+    );
+    refuse(C::INVALID, message).at("idempotencyKey")
 }
 
 /// Begins a transaction and takes the idempotency key in it.
@@ -113,22 +142,14 @@ pub(super) async fn begin<'a, T: DeserializeOwned, C: CommonCode>(
         input,
         key,
     } = request;
-    let is_odd =
-        |key: &str| key.is_empty() || key.len() > MAX_KEY || key.chars().any(char::is_control);
-    if key.is_some_and(is_odd) {
-        let message = format!(
-            "An idempotency key has 1 to {MAX_KEY} characters, none of them a control character."
-        );
-        return Err(refuse(C::INVALID, message).at("idempotencyKey").into());
-    }
     let tx = store.begin().await?;
+    let new = |tx, key| Ok(Begun::New(Work { store, tx, key }));
     let Some(key) = key else {
-        return Ok(Begun::New(Work {
-            store,
-            tx,
-            key: None,
-        }));
+        return new(tx, Key::None);
     };
+    if checked_key::<C>(Some(key)).is_err() {
+        return new(tx, Key::Malformed);
+    }
     let key = KeyOwner {
         organization,
         principal: principal.to_owned(),
@@ -139,11 +160,7 @@ pub(super) async fn begin<'a, T: DeserializeOwned, C: CommonCode>(
         .take_key(&tx, &key, &ContentHash::of([Some(mutation), Some(&input)]))
         .await?
     {
-        Seen::New => Ok(Begun::New(Work {
-            store,
-            tx,
-            key: Some(key),
-        })),
+        Seen::New => new(tx, Key::Taken(key)),
         Seen::Before(outcome) => {
             let outcome =
                 serde_json::from_value(outcome).map_err(|error| Failure::fault(&error))?;
@@ -159,6 +176,19 @@ pub(super) async fn begin<'a, T: DeserializeOwned, C: CommonCode>(
 }
 
 impl Work<'_> {
+    /// Gives the values of checks of the input, or everything that is wrong with it, the idempotency key included.
+    pub(super) fn all<K: Checks>(&self, checks: K) -> Result<K::Values, Stop<K::Code>>
+    where
+        K::Code: CommonCode,
+    {
+        let key = match self.key {
+            Key::None | Key::Taken(_) => Ok(()),
+            Key::Malformed => Err(malformed_key()),
+        };
+        let ((), values) = together((key, together(checks)))?;
+        Ok(values)
+    }
+
     /// Returns an integration of the organization and keeps others from changing it meanwhile.
     pub(super) async fn integration<C: CommonCode>(
         &self,
@@ -199,9 +229,18 @@ impl Work<'_> {
 
     /// Commits, and keeps the outcome for whoever sends the same request again.
     pub(super) async fn commit<T: Serialize>(self, outcome: &T) -> Result<()> {
-        if let Some(key) = &self.key {
-            let outcome = serde_json::to_value(outcome).map_err(|error| Failure::fault(&error))?;
-            self.store.save_outcome(&self.tx, key, outcome).await?;
+        match &self.key {
+            Key::None => {}
+            Key::Taken(key) => {
+                let outcome =
+                    serde_json::to_value(outcome).map_err(|error| Failure::fault(&error))?;
+                self.store.save_outcome(&self.tx, key, outcome).await?;
+            }
+            Key::Malformed => {
+                return Err(Failure::Fault(
+                    "an idempotency key was not checked".to_owned(),
+                ));
+            }
         }
         self.tx
             .commit()
@@ -210,13 +249,14 @@ impl Work<'_> {
     }
 }
 
-/// Refuses a change of settings that someone else has changed by now (D-87).
+/// Refuses a change of settings that someone else has changed by now (D-87). Of an integration that was not found there is
+/// nothing to say.
 pub(super) fn check_revision(
-    integration: &Integration,
+    integration: Option<&Integration>,
     expected: Option<i32>,
 ) -> Result<(), Refusal<IntegrationUserErrorCode>> {
-    match expected {
-        Some(expected) if expected != integration.revision => {
+    match integration.zip(expected) {
+        Some((integration, expected)) if expected != integration.revision => {
             let message = "Someone else changed the integration in the meantime; fetch it again.";
             Err(refuse(IntegrationUserErrorCode::RevisionConflict, message).at("expectedRevision"))
         }

@@ -4,7 +4,8 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use lockstep_domain::OrganizationId;
 use lockstep_store::organization as stored;
 
-use super::desk::{Begun, Request, begin};
+use super::desk::{Begun, Request, begin, checked_key};
+use super::together::together;
 use super::user_error::{AccessUserError, AccessUserErrorCode as Code, Stop, refuse, settle};
 use crate::app;
 use crate::error::Result;
@@ -47,15 +48,15 @@ async fn set(
         Some(id) => store.organization(id).await?,
         None => None,
     };
-    let organization = organization
-        .ok_or_else(|| {
-            refuse(Code::NotFound, "There is no such organization.").at("organizationId")
-        })?
-        .id;
+    let organization = organization.map(|found| found.id).ok_or_else(|| {
+        refuse(Code::NotFound, "There is no such organization.").at("organizationId")
+    });
+    let key = input.idempotency_key.as_deref();
+    let (organization, ()) = together((organization, checked_key(key)))?;
     let request = Request {
         mutation: "setEntitlement",
         input,
-        key: input.idempotency_key.as_deref(),
+        key,
     };
     let name = input.feature.stored();
     match begin(store, organization, &session.subject, request).await? {

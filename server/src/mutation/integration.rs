@@ -5,8 +5,8 @@ use lockstep_domain::{InboundRules, IntegrationId};
 use lockstep_store::StoreError;
 use lockstep_store::integration::NewIntegration;
 
-use super::credential::{EntraCredentialInput, save};
-use super::desk::{Begun, Desk, Request, check_revision, shown};
+use super::credential::{EntraCredentialInput, Given, save};
+use super::desk::{Begun, Desk, Request, Work, check_revision, shown};
 use super::rules::SyncRulesInput;
 use super::text::TextRule;
 use super::user_error::{
@@ -75,14 +75,6 @@ async fn create(
         credential,
         idempotency_key,
     } = input;
-    let new = NewIntegration {
-        name: checked_name(name)?,
-        default_language: default_language
-            .as_ref()
-            .map(|tag| checked_language(&desk, tag))
-            .transpose()?,
-        rules: sync_rules.over(&InboundRules::default())?,
-    };
     let request = Request {
         mutation: "createIntegration",
         input,
@@ -92,14 +84,28 @@ async fn create(
         Begun::New(work) => work,
         Begun::Before(id) => return Ok(id),
     };
+    let (name, rules, default_language, credential) = work.all((
+        free_name(&desk, &work, name, None).await,
+        sync_rules.over(&InboundRules::default()),
+        checked_language(&desk, default_language.as_ref()),
+        credential
+            .as_ref()
+            .map(|credential| Given::check(credential, None))
+            .transpose(),
+    ))?;
+    let new = NewIntegration {
+        name,
+        default_language,
+        rules,
+    };
     let created = desk
         .app
         .store
         .create_integration(&work.tx, desk.organization(), &new, &desk.actor())
         .await;
     let id = created.map_err(name_taken)?.id;
-    if let Some(credential) = credential {
-        save(&desk, &work.tx, id, None, credential).await?;
+    if let Some(credential) = &credential {
+        save(&desk, &work.tx, id, credential).await?;
     }
     work.commit(&id).await?;
     signal::integration_changed(desk.app, desk.organization(), id).await;
@@ -108,12 +114,6 @@ async fn create(
 
 async fn update(ctx: &Context<'_>, input: &UpdateIntegrationInput) -> Result<(), Stop<Code>> {
     let desk = Desk::open(ctx).await?;
-    let name = input.name.as_deref().map(checked_name).transpose()?;
-    let language = input
-        .default_language
-        .as_ref()
-        .map(|tag| checked_language(&desk, tag))
-        .transpose()?;
     let request = Request {
         mutation: "updateIntegration",
         input,
@@ -123,10 +123,19 @@ async fn update(ctx: &Context<'_>, input: &UpdateIntegrationInput) -> Result<(),
         Begun::New(work) => work,
         Begun::Before(()) => return Ok(()),
     };
-    let (integration, _) = work
+    let found = work
         .integration(desk.organization(), &input.integration_id)
-        .await?;
-    check_revision(&integration, input.expected_revision)?;
+        .await;
+    let known = found.as_ref().ok().map(|(integration, _)| integration);
+    let name = match &input.name {
+        Some(name) => free_name(&desk, &work, name, known.map(|known| known.id))
+            .await
+            .map(Some),
+        None => Ok(None),
+    };
+    let revision = check_revision(known, input.expected_revision);
+    let language = checked_language(&desk, input.default_language.as_ref());
+    let ((integration, _), (), name, language) = work.all((found, revision, name, language))?;
     let name = name.filter(|name| *name != integration.name);
     let language =
         language.filter(|language| integration.default_language.as_ref() != Some(language));
@@ -144,30 +153,50 @@ async fn update(ctx: &Context<'_>, input: &UpdateIntegrationInput) -> Result<(),
     Ok(())
 }
 
-fn checked_name(name: &str) -> Result<String, Refusal<Code>> {
-    NAME.check(name).map_err(|refusal| refusal.at("name"))
+/// Checks a name, and that no other integration than `own` has it.
+async fn free_name(
+    desk: &Desk<'_>,
+    work: &Work<'_>,
+    name: &str,
+    own: Option<IntegrationId>,
+) -> Result<String, Stop<Code>> {
+    let name = NAME.check(name).map_err(|refusal| refusal.at("name"))?;
+    let holder = desk
+        .app
+        .store
+        .integration_named(&work.tx, desk.organization(), &name)
+        .await?;
+    if holder.is_some() && holder != own {
+        return Err(taken().into());
+    }
+    Ok(name)
 }
 
-fn checked_language(desk: &Desk<'_>, tag: &LanguageTag) -> Result<String, Refusal<Code>> {
+fn checked_language(
+    desk: &Desk<'_>,
+    tag: Option<&LanguageTag>,
+) -> Result<Option<String>, Refusal<Code>> {
+    let Some(tag) = tag else { return Ok(None) };
     let known = desk
         .app
         .languages
         .iter()
         .find(|language| language.tag.eq_ignore_ascii_case(&tag.0));
-    known.map(|language| language.tag.clone()).ok_or_else(|| {
-        refuse(
-            Code::Invalid,
-            "E-mails cannot be written in this language; see `ServiceInfo.languages`.",
-        )
-        .at("defaultLanguage")
-    })
+    let Some(language) = known else {
+        let message = "E-mails cannot be written in this language; see `ServiceInfo.languages`.";
+        return Err(refuse(Code::Invalid, message).at("defaultLanguage"));
+    };
+    Ok(Some(language.tag.clone()))
 }
 
+fn taken() -> Refusal<Code> {
+    refuse(Code::NameTaken, "Another integration has the name.").at("name")
+}
+
+/// Tells the failure of two who take the same name at the same time.
 fn name_taken(error: StoreError) -> Stop<Code> {
     if error.is_taken() {
-        return refuse(Code::NameTaken, "Another integration has the name.")
-            .at("name")
-            .into();
+        return taken().into();
     }
     error.into()
 }

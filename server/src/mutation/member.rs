@@ -1,7 +1,9 @@
 //! Adding and removing members of teams by hand, and lifting what that leaves behind.
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
-use lockstep_domain::{PlatformUser, TeamId, TeamStatus, UserHoldId, UserId, UserStatus};
+use lockstep_domain::{
+    PlatformUser, Team as Stored, TeamId, TeamStatus, UserHoldId, UserId, UserStatus,
+};
 use lockstep_store::membership::Removal;
 
 use super::desk::{Begun, Desk, Request, Work};
@@ -72,9 +74,10 @@ async fn add(ctx: &Context<'_>, input: &AddTeamMemberInput) -> Result<TeamId, St
         Begun::New(work) => work,
         Begun::Before(id) => return Ok(id),
     };
-    let team = work.team(desk.organization(), &input.team_id).await?;
-    let user = user_to_add(&desk, &work, &input.user_id).await?;
-    check_addition(&team, &user)?;
+    let (team, user) = work.all((
+        team_to_join(&desk, &work, &input.team_id).await,
+        user_to_add(&desk, &work, &input.user_id).await,
+    ))?;
     let role = input.role.into();
     let store = &desk.app.store;
     store
@@ -84,33 +87,37 @@ async fn add(ctx: &Context<'_>, input: &AddTeamMemberInput) -> Result<TeamId, St
     Ok(team.id)
 }
 
+/// Returns a user of the organization, none when there is none.
+async fn user_of(desk: &Desk<'_>, work: &Work<'_>, id: &ID) -> Result<Option<PlatformUser>> {
+    let Some(id) = UserId::local(id) else {
+        return Ok(None);
+    };
+    let store = &desk.app.store;
+    Ok(store.user_in(&work.tx, desk.organization(), id).await?)
+}
+
+async fn team_to_join(desk: &Desk<'_>, work: &Work<'_>, id: &ID) -> Result<Stored, Stop<Code>> {
+    let team = work.team(desk.organization(), id).await?;
+    if team.status == TeamStatus::Archived {
+        let message = "The team is archived, so nobody can be added.";
+        return Err(refuse(Code::WrongState, message).at("teamId").into());
+    }
+    Ok(team)
+}
+
 async fn user_to_add(
     desk: &Desk<'_>,
     work: &Work<'_>,
     id: &ID,
 ) -> Result<PlatformUser, Stop<Code>> {
-    let store = &desk.app.store;
-    let found = match UserId::local(id) {
-        Some(id) => store.user_in(&work.tx, desk.organization(), id).await?,
-        None => None,
-    };
-    found.ok_or_else(|| {
-        refuse(Code::NotFound, "There is no such user.")
-            .at("userId")
-            .into()
-    })
-}
-
-fn check_addition(team: &lockstep_domain::Team, user: &PlatformUser) -> Result<(), Refusal<Code>> {
-    if team.status == TeamStatus::Archived {
-        let message = "The team is archived, so nobody can be added.";
-        return Err(refuse(Code::WrongState, message).at("teamId"));
-    }
+    let user = user_of(desk, work, id)
+        .await?
+        .ok_or_else(|| refuse(Code::NotFound, "There is no such user.").at("userId"))?;
     if user.status == UserStatus::Deactivated {
         let message = "The user is deactivated and cannot be added to a team.";
-        return Err(refuse(Code::WrongState, message).at("userId"));
+        return Err(refuse(Code::WrongState, message).at("userId").into());
     }
-    Ok(())
+    Ok(user)
 }
 
 async fn remove(ctx: &Context<'_>, input: &RemoveTeamMemberInput) -> Result<TeamId, Stop<Code>> {
@@ -124,25 +131,25 @@ async fn remove(ctx: &Context<'_>, input: &RemoveTeamMemberInput) -> Result<Team
         Begun::New(work) => work,
         Begun::Before(id) => return Ok(id),
     };
-    let team = work.team(desk.organization(), &input.team_id).await?;
+    let user = user_of(&desk, &work, &input.user_id).await?;
+    let (team, user) = work.all((
+        work.team(desk.organization(), &input.team_id).await,
+        user.ok_or_else(not_in_team),
+    ))?;
     let store = &desk.app.store;
-    let removal = match UserId::local(&input.user_id) {
-        Some(user) => {
-            store
-                .remove_member(&work.tx, &team, user, &desk.actor())
-                .await?
-        }
-        None => Removal::NotThere,
-    };
+    let removal = store
+        .remove_member(&work.tx, &team, user.id, &desk.actor())
+        .await?;
     match removal {
         Removal::Manual | Removal::Synchronized => {}
-        Removal::NotThere => {
-            let message = "The user is not in the team.";
-            return Err(refuse(Code::NotFound, message).at("userId").into());
-        }
+        Removal::NotThere => return Err(not_in_team().into()),
     }
     work.commit(&team.id).await?;
     Ok(team.id)
+}
+
+fn not_in_team() -> Refusal<Code> {
+    refuse(Code::NotFound, "The user is not in the team.").at("userId")
 }
 
 async fn lift(ctx: &Context<'_>, input: &LiftUserHoldInput) -> Result<UserId, Stop<Code>> {
@@ -165,8 +172,9 @@ async fn lift(ctx: &Context<'_>, input: &LiftUserHoldInput) -> Result<UserId, St
         }
         None => None,
     };
-    let hold =
-        lifted.ok_or_else(|| refuse(Code::NotFound, "There is no such hold.").at("holdId"))?;
+    let lifted =
+        lifted.ok_or_else(|| refuse(Code::NotFound, "There is no such hold.").at("holdId"));
+    let (hold,) = work.all((lifted,))?;
     work.commit(&hold.user_id).await?;
     Ok(hold.user_id)
 }

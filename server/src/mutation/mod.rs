@@ -13,6 +13,7 @@ mod team;
 mod team_rules;
 mod test;
 mod text;
+mod together;
 mod user_error;
 
 use async_graphql::MergedObject;

@@ -12,6 +12,11 @@ use async_graphql::{InputType, InputValueResult, MaybeUndefined, Name, Value};
 pub(super) struct Optional<T>(MaybeUndefined<T>);
 
 impl<T> Optional<T> {
+    /// Whether null was given.
+    pub(super) const fn is_null(&self) -> bool {
+        matches!(self.0, MaybeUndefined::Null)
+    }
+
     /// Checks the value, if there is one.
     pub(super) fn check<U, E>(
         &self,

@@ -49,11 +49,16 @@ async fn update(ctx: &Context<'_>, input: &UpdateSyncRulesInput) -> Result<(), S
         Begun::New(work) => work,
         Begun::Before(()) => return Ok(()),
     };
-    let (integration, _) = work
+    let found = work
         .integration(desk.organization(), &input.integration_id)
-        .await?;
-    check_revision(&integration, input.expected_revision)?;
-    let rules = input.sync_rules.over(&integration.rules)?;
+        .await;
+    let known = found.as_ref().ok().map(|(integration, _)| integration);
+    let revision = check_revision(known, input.expected_revision);
+    let rules = match known {
+        Some(known) => input.sync_rules.over(&known.rules),
+        None => input.sync_rules.over(&InboundRules::default()),
+    };
+    let ((integration, _), (), rules) = work.all((found, revision, rules))?;
     // Rules that stay as they are need neither a new version nor a new test.
     if rules != integration.rules {
         desk.app

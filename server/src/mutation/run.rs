@@ -2,11 +2,14 @@
 
 use async_graphql::{Context, ID, InputObject, InputType, Object, SimpleObject};
 use lockstep_domain::{RunId, RunKind, RunTriggerKind};
+use lockstep_store::credential::Credential;
+use lockstep_store::integration::Integration;
 use lockstep_store::run::{NewRun, Requested};
 use serde::{Deserialize, Serialize};
 
-use super::desk::{Begun, Desk, Request};
-use super::user_error::{RunUserError, RunUserErrorCode as Code, Stop, refuse, settle};
+use super::desk::{Begun, Desk, Request, checked_key};
+use super::together::together;
+use super::user_error::{Refusal, RunUserError, RunUserErrorCode as Code, Stop, refuse, settle};
 use crate::error::Result;
 use crate::id::GlobalId as _;
 use crate::loader::Loaders;
@@ -112,22 +115,16 @@ async fn start(
         Begun::New(work) => work,
         Begun::Before(started) => return Ok(started),
     };
-    let (integration, row) = work
+    let found = work
         .integration(desk.organization(), wish.integration)
-        .await?;
-    if wish.kind == RunKind::Sync && !integration.state.allows_manual_runs() {
-        let message = "The integration is not activated; only tests and previews are allowed.";
-        return Err(refuse(Code::NotActive, message).into());
-    }
+        .await;
+    let ((integration, row),) = work.all((found,))?;
     let store = &desk.app.store;
     let credential = store.credential_in(&work.tx, integration.id).await?;
-    if credential.is_none_or(|credential| credential.secret.is_none()) {
-        return Err(refuse(
-            Code::CredentialMissing,
-            "Tenant ID, client ID or client secret is missing.",
-        )
-        .into());
-    }
+    together((
+        check_state(&integration, wish.kind),
+        check_credential(credential.as_ref()),
+    ))?;
     let by = Some(desk.actor());
     let new = NewRun {
         kind: wish.kind,
@@ -149,6 +146,22 @@ async fn start(
     Ok(started)
 }
 
+fn check_state(integration: &Integration, kind: RunKind) -> Result<(), Refusal<Code>> {
+    if kind == RunKind::Sync && !integration.state.allows_manual_runs() {
+        let message = "The integration is not activated; only tests and previews are allowed.";
+        return Err(refuse(Code::NotActive, message));
+    }
+    Ok(())
+}
+
+fn check_credential(credential: Option<&Credential>) -> Result<(), Refusal<Code>> {
+    if credential.is_none_or(|credential| credential.secret.is_none()) {
+        let message = "Tenant ID, client ID or client secret is missing.";
+        return Err(refuse(Code::CredentialMissing, message));
+    }
+    Ok(())
+}
+
 async fn cancel(ctx: &Context<'_>, input: &CancelRunInput) -> Result<(), Stop<Code>> {
     let desk = Desk::open(ctx).await?;
     let store = &desk.app.store;
@@ -156,11 +169,13 @@ async fn cancel(ctx: &Context<'_>, input: &CancelRunInput) -> Result<(), Stop<Co
         Some(id) => store.run(desk.organization(), id).await?,
         None => None,
     };
-    let run = run.ok_or_else(|| refuse(Code::NotFound, "There is no such run.").at("runId"))?;
+    let run = run.ok_or_else(|| refuse(Code::NotFound, "There is no such run.").at("runId"));
+    let key = input.idempotency_key.as_deref();
+    let (run, ()) = together((run, checked_key(key)))?;
     let request = Request {
         mutation: "cancelRun",
         input,
-        key: input.idempotency_key.as_deref(),
+        key,
     };
     let work = match desk.begin(request).await? {
         Begun::New(work) => work,

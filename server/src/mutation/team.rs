@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use lockstep_domain::TeamId;
 
-use super::desk::{Begun, Desk, Request};
+use super::desk::{Begun, Desk, Request, Work};
 use super::optional::Optional;
 use super::text::TextRule;
 use super::user_error::{
@@ -61,12 +61,6 @@ pub(super) async fn shown(ctx: &Context<'_>, id: Option<TeamId>) -> Result<Optio
 
 async fn create(ctx: &Context<'_>, input: &CreateTeamInput) -> Result<TeamId, Stop<Code>> {
     let desk = Desk::of_owner(ctx, FOR_OWNERS)?;
-    let name = checked_name(&input.name)?;
-    let budget = input
-        .yearly_budget
-        .as_ref()
-        .map(checked_budget)
-        .transpose()?;
     let request = Request {
         mutation: "createTeam",
         input,
@@ -76,6 +70,8 @@ async fn create(ctx: &Context<'_>, input: &CreateTeamInput) -> Result<TeamId, St
         Begun::New(work) => work,
         Begun::Before(id) => return Ok(id),
     };
+    let budget = input.yearly_budget.as_ref().map(checked_budget);
+    let (name, budget) = work.all((checked_name(&input.name), budget.transpose()))?;
     let team = desk
         .app
         .store
@@ -87,7 +83,6 @@ async fn create(ctx: &Context<'_>, input: &CreateTeamInput) -> Result<TeamId, St
 
 async fn update(ctx: &Context<'_>, input: &UpdateTeamInput) -> Result<TeamId, Stop<Code>> {
     let desk = Desk::of_owner(ctx, FOR_OWNERS)?;
-    let edit = Edit::check(input)?;
     let request = Request {
         mutation: "updateTeam",
         input,
@@ -97,12 +92,14 @@ async fn update(ctx: &Context<'_>, input: &UpdateTeamInput) -> Result<TeamId, St
         Begun::New(work) => work,
         Begun::Before(id) => return Ok(id),
     };
-    let team = work.team(desk.organization(), &input.team_id).await?;
-    let given = match edit.name {
-        MaybeUndefined::Null => desk.app.store.directory_name(&work.tx, &team).await?,
-        MaybeUndefined::Undefined | MaybeUndefined::Value(_) => None,
+    let found = work.team(desk.organization(), &input.team_id).await;
+    let name = match (&found, input.name.is_null()) {
+        (Ok(team), true) => given_name(&desk, &work, team).await.map(NewName::Given),
+        _ => NewName::of(&input.name).map_err(Stop::from),
     };
-    let edited = edit.over(&team, given)?;
+    let budget = input.yearly_budget.check(checked_budget);
+    let (team, name, budget) = work.all((found, name, budget))?;
+    let edited = edited(&team, name, budget);
     if edited != team {
         desk.app.store.save_team(&work.tx, &edited).await?;
     }
@@ -110,50 +107,56 @@ async fn update(ctx: &Context<'_>, input: &UpdateTeamInput) -> Result<TeamId, St
     Ok(team.id)
 }
 
-/// What is to be changed on a team, checked as far as that goes without the team.
-struct Edit {
-    name: MaybeUndefined<String>,
-    /// In hundredths.
-    yearly_budget: MaybeUndefined<i64>,
+/// What becomes of the name of a team.
+enum NewName {
+    /// It stays, or is asked of the directory for a team that there is not.
+    Kept,
+    /// An owner sets it.
+    Set(String),
+    /// The directory gives it.
+    Given(String),
 }
 
-impl Edit {
-    fn check(input: &UpdateTeamInput) -> Result<Self, Refusal<Code>> {
-        Ok(Self {
-            name: input.name.check(|name| checked_name(name))?,
-            yearly_budget: input.yearly_budget.check(checked_budget)?,
+impl NewName {
+    fn of(name: &Optional<String>) -> Result<Self, Refusal<Code>> {
+        Ok(match name.check(|name| checked_name(name))? {
+            MaybeUndefined::Value(name) => Self::Set(name),
+            MaybeUndefined::Undefined | MaybeUndefined::Null => Self::Kept,
         })
     }
+}
 
-    /// Lays the changes over the team. `given` is the name that the directory would give it, where that is asked for.
-    fn over(
-        self,
-        team: &lockstep_domain::Team,
-        given: Option<String>,
-    ) -> Result<lockstep_domain::Team, Refusal<Code>> {
-        let Self {
-            name,
-            yearly_budget,
-        } = self;
-        let mut edited = team.clone();
-        match name {
-            MaybeUndefined::Undefined => {}
-            MaybeUndefined::Value(name) => (edited.name, edited.name_is_local) = (name, true),
-            MaybeUndefined::Null => {
-                edited.name = given.ok_or_else(|| {
-                    let message = "The directory has no name for this team: enter one.";
-                    refuse(Code::Required, message).at("name")
-                })?;
-                edited.name_is_local = false;
-            }
-        }
-        match yearly_budget {
-            MaybeUndefined::Undefined => {}
-            MaybeUndefined::Value(budget) => edited.yearly_budget = Some(budget),
-            MaybeUndefined::Null => edited.yearly_budget = None,
-        }
-        Ok(edited)
+/// Returns the name that the directory gives a team.
+async fn given_name(
+    desk: &Desk<'_>,
+    work: &Work<'_>,
+    team: &lockstep_domain::Team,
+) -> Result<String, Stop<Code>> {
+    let given = desk.app.store.directory_name(&work.tx, team).await?;
+    given.ok_or_else(|| {
+        let message = "The directory has no name for this team: enter one.";
+        refuse(Code::Required, message).at("name").into()
+    })
+}
+
+/// Lays changes over a team. The budget is in hundredths.
+fn edited(
+    team: &lockstep_domain::Team,
+    name: NewName,
+    yearly_budget: MaybeUndefined<i64>,
+) -> lockstep_domain::Team {
+    let mut edited = team.clone();
+    match name {
+        NewName::Kept => {}
+        NewName::Set(name) => (edited.name, edited.name_is_local) = (name, true),
+        NewName::Given(name) => (edited.name, edited.name_is_local) = (name, false),
     }
+    match yearly_budget {
+        MaybeUndefined::Undefined => {}
+        MaybeUndefined::Value(budget) => edited.yearly_budget = Some(budget),
+        MaybeUndefined::Null => edited.yearly_budget = None,
+    }
+    edited
 }
 
 fn checked_name(name: &str) -> Result<String, Refusal<Code>> {

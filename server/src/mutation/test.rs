@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use futures::StreamExt as _;
-use lockstep_domain::{CheckStatus, TestId};
+use lockstep_domain::{CheckStatus, InboundRules, TestId};
 use lockstep_queue::{Signal, SignalStream};
 use lockstep_store::connection_test::{ConnectionTest, NewTest};
 use tokio::time::{Instant, timeout};
@@ -66,28 +66,34 @@ async fn request(desk: &Desk<'_>, input: &TestIntegrationInput) -> Result<TestId
         Begun::New(work) => work,
         Begun::Before(id) => return Ok(id),
     };
-    let (integration, _) = work
+    let found = work
         .integration(desk.organization(), &input.integration_id)
-        .await?;
-    let mut new = NewTest {
-        app: None,
-        secret: None,
-        rules: None,
+        .await;
+    let known = found.as_ref().ok().map(|(integration, _)| integration);
+    let stored = match known {
+        Some(known) => desk.app.store.credential_in(&work.tx, known.id).await?,
+        None => None,
+    };
+    let credential = input
+        .credential
+        .as_ref()
+        .map(|credential| Given::check(credential, stored.as_ref()))
+        .transpose();
+    let rules = input.sync_rules.as_ref().map(|rules| match known {
+        Some(known) => rules.over(&known.rules),
+        None => rules.over(&InboundRules::default()),
+    });
+    let ((integration, _), credential, rules) = work.all((found, credential, rules.transpose()))?;
+    let secret = match &credential {
+        Some(given) => given.seal(desk, integration.id)?,
+        None => None,
+    };
+    let new = NewTest {
+        app: credential.map(|given| given.app),
+        secret,
+        rules,
         by: desk.actor(),
     };
-    if let Some(credential) = &input.credential {
-        let stored = desk
-            .app
-            .store
-            .credential_in(&work.tx, integration.id)
-            .await?;
-        let given = Given::check(credential, stored.as_ref())?;
-        new.secret = given.seal(desk, integration.id)?;
-        new.app = Some(given.app);
-    }
-    if let Some(rules) = &input.sync_rules {
-        new.rules = Some(rules.over(&integration.rules)?);
-    }
     let test = desk
         .app
         .store

@@ -7,8 +7,8 @@ use lockstep_store::StoreError;
 
 /// Why a mutation was not done.
 pub(crate) enum Stop<C> {
-    /// For a reason that the caller can act on.
-    Refused(Refusal<C>),
+    /// For reasons that the caller can act on, at least one.
+    Refused(Vec<Refusal<C>>),
     /// For another reason.
     Failed(Failure),
 }
@@ -44,7 +44,7 @@ impl<C> Refusal<C> {
 
 impl<C> From<Refusal<C>> for Stop<C> {
     fn from(refusal: Refusal<C>) -> Self {
-        Self::Refused(refusal)
+        Self::Refused(vec![refusal])
     }
 }
 
@@ -60,13 +60,13 @@ impl<C> From<StoreError> for Stop<C> {
     }
 }
 
-/// Parts an outcome from a refusal, which goes into the payload.
+/// Parts an outcome from refusals, which go into the payload.
 pub(crate) fn settle<T, C, E: From<Refusal<C>>>(
     done: Result<T, Stop<C>>,
 ) -> Result<(Option<T>, Vec<E>), Failure> {
     match done {
         Ok(outcome) => Ok((Some(outcome), Vec::new())),
-        Err(Stop::Refused(refusal)) => Ok((None, vec![refusal.into()])),
+        Err(Stop::Refused(refusals)) => Ok((None, refusals.into_iter().map(E::from).collect())),
         Err(Stop::Failed(failure)) => Err(failure),
     }
 }

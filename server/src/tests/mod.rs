@@ -11,6 +11,7 @@ mod statements;
 mod team_edits;
 mod team_world;
 mod teams;
+mod user_errors;
 pub(crate) mod world;
 
 /// Holds the schema in the repository and the code together.
