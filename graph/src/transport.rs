@@ -145,7 +145,7 @@ impl Transport {
                 return Ok(body);
             };
             self.counters.count_bytes(chunk.len());
-            // The cap holds after decompression, so a small bomb cannot grow.
+            // The cap is on what comes out of decompression, which knows none of its own.
             if body.len() + chunk.len() > self.options.max_body_bytes {
                 let status = response.status().as_u16();
                 return Err(GraphError::BadResponse {

@@ -43,7 +43,9 @@ pub use self::mutation::Mutation;
 pub use self::query::Query;
 pub use self::session::Session;
 pub use self::subscription::Subscription;
-use self::transport::{Authenticator, ExtendRequest, NullPropagation, TransportOptions};
+use self::transport::{
+    Authenticator, CostLimit, ExtendRequest, NullPropagation, TransportOptions, ValueCheck,
+};
 use self::wave::Waves;
 
 /// The schema.
@@ -111,8 +113,9 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     Schema::build(Query, Mutation::default(), Subscription)
         .register_output_type::<mutation::UserError>()
         .limit_depth(MAX_DEPTH)
-        .limit_complexity(MAX_COMPLEXITY)
         .extension(NullPropagation)
+        .extension(ValueCheck)
+        .extension(CostLimit(MAX_COMPLEXITY))
         .extension(Waves)
 }
 

@@ -1,4 +1,5 @@
-//! Scalars of the schema, each with the specification it follows.
+//! Scalars of the schema, each with the specification it follows. What cannot be read is refused by validation, before
+//! anything runs: so `is_valid` is whether it can be read.
 
 mod decimal;
 
@@ -31,6 +32,10 @@ impl ScalarType for Timestamp {
         DateTime::parse_from_rfc3339(text)
             .map(|at| Self(at.with_timezone(&Utc)))
             .map_err(|_| InputValueError::custom("it is not a time such as 2026-03-01T04:00:00Z"))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        <Self as ScalarType>::parse(value.clone()).is_ok()
     }
 
     fn to_value(&self) -> Value {
@@ -68,6 +73,10 @@ impl ScalarType for Guid {
         Self::read(text).ok_or_else(|| InputValueError::custom("it is not a UUID"))
     }
 
+    fn is_valid(value: &Value) -> bool {
+        <Self as ScalarType>::parse(value.clone()).is_ok()
+    }
+
     fn to_value(&self) -> Value {
         Value::String(self.0.hyphenated().to_string())
     }
@@ -89,6 +98,10 @@ macro_rules! text_scalars {
                     Value::String(_) => Err(InputValueError::custom($wrong)),
                     other => Err(InputValueError::expected_type(other)),
                 }
+            }
+
+            fn is_valid(value: &Value) -> bool {
+                <Self as ScalarType>::parse(value.clone()).is_ok()
             }
 
             fn to_value(&self) -> Value {

@@ -124,7 +124,7 @@ fn classify(error: &ServerError) -> Option<ErrorCode> {
         return None;
     }
     let message = error.message.as_str();
-    if message == "Query is too complex." || message.starts_with("The number of directives on") {
+    if message.starts_with("The number of directives on") {
         return Some(ErrorCode::CostLimitExceeded);
     }
     if message == "Query is nested too deep."
@@ -139,7 +139,8 @@ fn classify(error: &ServerError) -> Option<ErrorCode> {
     found_by_validation.then_some(ErrorCode::GraphqlValidationFailed)
 }
 
-fn is_coercion(message: &str) -> bool {
+/// Whether async-graphql says that a value does not fit its type.
+pub(super) fn is_coercion(message: &str) -> bool {
     let starts = [
         "Invalid value for argument ",
         "Failed to parse \"",

@@ -24,7 +24,7 @@ use super::{
     request_id::RequestId,
 };
 
-/// Errors in the answer to a request that is refused; a document can be written so that each of its words is one.
+/// Errors in the answer to a request that is refused. More of them help nobody.
 const MAX_REQUEST_ERRORS: usize = 20;
 
 /// A schema behind the guard. Everything that implements [`Executor`] can be wrapped.

@@ -1,8 +1,8 @@
 //! Counts what a document asks for before anything walks it.
 //!
-//! A fragment that spreads the next one twice doubles the document with each step, and async-graphql walks all of it
-//! three times before it compares any limit. Here each fragment is counted once and its count remembered, so the time
-//! is linear in the size of the text.
+//! async-graphql compares its limits only after it has walked a document several times, every fragment written out, and
+//! cannot be stopped meanwhile. So how much there is to walk must be known before. Here each fragment is counted once
+//! and its count remembered, so the time is linear in the size of the text.
 
 use std::collections::HashMap;
 
@@ -15,10 +15,9 @@ use super::{error::ErrorCode, options::TransportOptions};
 
 /// Fields below one another under `__schema` or `__type`. The introspection query of graphql 16 has 14.
 const MAX_INTROSPECTION_DEPTH: usize = 20;
-/// Selections under `__schema` and `__type`. The introspection query of graphql 16 has fewer than 250; each of them
-/// may be answered once for every field of every type.
+/// Selections under `__schema` and `__type`. The introspection query of graphql 16 has fewer than 250.
 const MAX_INTROSPECTION_SELECTIONS: usize = 600;
-/// Lists of types or fields inside one another. The introspection query has 1; each further one multiplies the answer.
+/// Lists of types or fields inside one another. The introspection query has 1.
 const MAX_INTROSPECTION_LISTS: usize = 2;
 /// Fragments spread inside one another, which bounds the recursion of this module and of async-graphql.
 const MAX_FRAGMENT_CHAIN: usize = 32;
@@ -72,7 +71,8 @@ impl Measure {
         self.introspection_selections > 0
     }
 
-    /// Puts `other` beside what is there. Saturates, because a bomb overflows any integer.
+    /// Puts `other` beside what is there. Saturates, because what is written out may be more than any
+    /// integer holds.
     fn beside(&mut self, other: Self) {
         self.selections = self.selections.saturating_add(other.selections);
         self.aliases = self.aliases.saturating_add(other.aliases);
@@ -124,8 +124,10 @@ pub(super) fn check_size(document: &str, limits: &Limits) -> Result<(), ServerEr
     if document.len() <= limits.document_bytes {
         return Ok(());
     }
-    let limit = limits.document_bytes;
-    Err(cost(format!("The document is longer than {limit} bytes.")))
+    let (length, limit) = (document.len(), limits.document_bytes);
+    Err(cost(format!(
+        "The document has {length} bytes, and at most {limit} are allowed."
+    )))
 }
 
 /// Measures a document and refuses it when it asks for too much.
@@ -163,13 +165,15 @@ pub(super) fn check(
 fn check_one(measure: &Measure, limits: &Limits) -> Result<(), ServerError> {
     within(measure.own_fields, limits.root_fields, "root fields")?;
     if measure.depth > limits.depth {
-        return Err(depth(limits.depth));
+        return Err(too_deep("fields", measure.depth, limits.depth));
     }
-    if measure.introspection_depth > MAX_INTROSPECTION_DEPTH
-        || measure.introspection_lists > MAX_INTROSPECTION_LISTS
-    {
-        let message = "The introspection is nested too deeply.";
-        return Err(ErrorCode::DepthLimitExceeded.error(message));
+    if measure.introspection_depth > MAX_INTROSPECTION_DEPTH {
+        let (depth, limit) = (measure.introspection_depth, MAX_INTROSPECTION_DEPTH);
+        return Err(too_deep("fields of the schema", depth, limit));
+    }
+    if measure.introspection_lists > MAX_INTROSPECTION_LISTS {
+        let (depth, limit) = (measure.introspection_lists, MAX_INTROSPECTION_LISTS);
+        return Err(too_deep("lists of the schema", depth, limit));
     }
     Ok(())
 }
@@ -191,8 +195,12 @@ fn within(count: usize, limit: usize, what: &str) -> Result<(), ServerError> {
     if count <= limit {
         return Ok(());
     }
+    let shown = match count {
+        usize::MAX => "too many to be counted".to_owned(),
+        count => count.to_string(),
+    };
     Err(cost(format!(
-        "The document has more than {limit} {what}, counted with every fragment written out."
+        "The document costs too much: {what}, with every fragment written out: {shown}; the limit is {limit}."
     )))
 }
 
@@ -200,8 +208,10 @@ fn cost(message: String) -> ServerError {
     ErrorCode::CostLimitExceeded.error(message)
 }
 
-fn depth(limit: usize) -> ServerError {
-    let message = format!("The document is nested more than {limit} fields deep.");
+fn too_deep(what: &str, depth: usize, limit: usize) -> ServerError {
+    let message = format!(
+        "The document is nested too deeply: {what} below one another: {depth}; the limit is {limit}."
+    );
     ErrorCode::DepthLimitExceeded.error(message)
 }
 
@@ -282,38 +292,41 @@ impl<'a> Counter<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write;
-
     use async_graphql::parser::parse_query;
 
-    use super::{super::error::code_of, *};
+    use super::{
+        super::{error::code_of, toy},
+        *,
+    };
 
+    /// Small ones, so that what passes them is small as well: every document here is one that the engine bears.
     fn limits() -> Limits {
-        Limits::of(&TransportOptions::default())
+        Limits {
+            expanded_selections: 30,
+            ..Limits::of(&TransportOptions::default())
+        }
     }
 
-    fn checked(document: &str) -> Result<Measure, String> {
-        let document = parse_query(document).expect("a document of a test");
-        check(&document, &limits()).map_err(|error| code_of(&error).unwrap_or_default().to_owned())
+    fn verdict(document: &str) -> Result<Measure, ServerError> {
+        check(
+            &parse_query(document).expect("a document of a test"),
+            &limits(),
+        )
+    }
+
+    fn refused(document: &str) -> String {
+        let error = verdict(document).expect_err("a document beyond the limits");
+        code_of(&error).unwrap_or_default().to_owned()
     }
 
     fn measured(document: &str) -> Measure {
-        checked(document).expect("a document within the limits")
+        verdict(document).expect("a document within the limits")
     }
 
-    fn bomb(steps: usize) -> String {
-        let mut document = "{ ...F0 }".to_owned();
-        for step in 0..steps {
-            let next = step + 1;
-            write!(
-                document,
-                " fragment F{step} on Q {{ ...F{next} ...F{next} }}"
-            )
-            .expect("writing to a string");
-        }
-        write!(document, " fragment F{steps} on Q {{ a }}").expect("writing to a string");
-        document
-    }
+    /// A fragment of six fields that is spread five times: 39 selections.
+    const COSTLY: &str =
+        "{ ...F a: node { ...F } b: node { ...F } c: node { ...F } d: node { ...F } }
+        fragment F on Query { hello signedIn hello hello hello hello }";
 
     #[test]
     fn fields_aliases_and_directives_are_counted() {
@@ -333,47 +346,84 @@ mod tests {
     }
 
     #[test]
-    fn doubling_fragments_are_refused_at_once() {
-        assert_eq!(checked(&bomb(31)), Err("COST_LIMIT_EXCEEDED".to_owned()));
+    fn fragments_are_refused_for_what_they_come_to_and_the_error_says_how_much() {
+        let error = verdict(COSTLY).expect_err("a document beyond the limits");
+        assert_eq!(code_of(&error), Some("COST_LIMIT_EXCEEDED"));
+        assert!(
+            error.message.contains("39") && error.message.contains("the limit is 30"),
+            "{}",
+            error.message
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_here_for_its_cost_is_nothing_to_the_engine() {
+        let document = COSTLY.replace("on Query", "on Node").replace(
+            "hello signedIn hello hello hello hello",
+            "name name name name name name",
+        );
+        let document = document.replacen("...F", "e: node { ...F }", 1);
+        assert_eq!(refused(&document), "COST_LIMIT_EXCEEDED");
+        let response = toy::schema().execute(document).await;
+        assert!(response.is_ok(), "{:?}", response.errors);
     }
 
     #[test]
     fn fragments_that_nothing_spreads_are_counted_too() {
-        let unused = bomb(20).replace("{ ...F0 }", "{ a }");
-        assert_eq!(checked(&unused), Err("COST_LIMIT_EXCEEDED".to_owned()));
+        let fields = "a ".repeat(30);
+        let unused: String = (0..6)
+            .map(|n| format!(" fragment F{n} on Q {{ {fields} }}"))
+            .collect();
+        assert_eq!(refused(&format!("{{ a }} {unused}")), "COST_LIMIT_EXCEEDED");
     }
 
     #[test]
     fn long_chain_of_fragments_is_refused() {
-        assert_eq!(checked(&bomb(40)), Err("DEPTH_LIMIT_EXCEEDED".to_owned()));
+        let chain: String = (0..=MAX_FRAGMENT_CHAIN)
+            .map(|n| format!(" fragment F{n} on Q {{ ...F{} }}", n + 1))
+            .collect();
+        let document = format!(
+            "{{ ...F0 }} {chain} fragment F{} on Q {{ a }}",
+            MAX_FRAGMENT_CHAIN + 1
+        );
+        assert_eq!(refused(&document), "DEPTH_LIMIT_EXCEEDED");
     }
 
     #[test]
     fn fragment_that_spreads_itself_is_refused() {
         let cycle = "{ ...A } fragment A on Q { ...B } fragment B on Q { ...A }";
-        assert_eq!(checked(cycle), Err("GRAPHQL_VALIDATION_FAILED".to_owned()));
+        assert_eq!(refused(cycle), "GRAPHQL_VALIDATION_FAILED");
     }
 
     #[test]
-    fn depth_goes_through_fragments() {
+    fn depth_goes_through_fragments_and_the_error_says_how_deep() {
         let document = format!(
             "{{ a {{ ...F }} }} fragment F on T {}b{}",
             "{ b ".repeat(15),
             "}".repeat(15)
         );
-        assert_eq!(checked(&document), Err("DEPTH_LIMIT_EXCEEDED".to_owned()));
+        let error = verdict(&document).expect_err("a document beyond the limits");
+        assert_eq!(code_of(&error), Some("DEPTH_LIMIT_EXCEEDED"));
+        assert!(
+            error.message.contains("16; the limit is 15"),
+            "{}",
+            error.message
+        );
     }
 
     #[test]
     fn root_fields_are_counted_through_fragments() {
         let fields: String = (0..21).map(|n| format!("f{n} ")).collect();
         let document = format!("{{ ...F }} fragment F on Q {{ {fields} }}");
-        assert_eq!(checked(&document), Err("COST_LIMIT_EXCEEDED".to_owned()));
+        assert_eq!(refused(&document), "COST_LIMIT_EXCEEDED");
     }
 
     #[test]
     fn introspection_query_of_graphql_16_passes() {
-        let measure = measured(include_str!("testdata/introspection.graphql"));
+        let document = parse_query(include_str!("testdata/introspection.graphql"))
+            .expect("a document of a test");
+        let limits = Limits::of(&TransportOptions::default());
+        let measure = check(&document, &limits).expect("a document within the limits");
         assert!(measure.introspects());
         assert_eq!(measure.depth, 1);
         assert_eq!(
@@ -383,10 +433,10 @@ mod tests {
     }
 
     #[test]
-    fn introspection_that_multiplies_itself_is_refused() {
+    fn introspection_with_lists_inside_lists_is_refused() {
         let deep =
             "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }";
-        assert_eq!(checked(deep), Err("DEPTH_LIMIT_EXCEEDED".to_owned()));
+        assert_eq!(refused(deep), "DEPTH_LIMIT_EXCEEDED");
     }
 
     #[test]

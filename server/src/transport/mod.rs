@@ -3,7 +3,7 @@
 //! The schema knows nothing of media types, close codes or limits. Everything a caller sends passes
 //! [`GuardedExecutor`] before it reaches the schema, and everything the schema answers passes it again on the way
 //! out, so that the three transports cannot differ in what they let in or in what they reveal. The schema itself
-//! should be built with [`NullPropagation`].
+//! should be built with [`NullPropagation`], [`ValueCheck`] and [`CostLimit`].
 //!
 //! | path | method | answer |
 //! |---|---|---|
@@ -12,6 +12,8 @@
 //! | `/graphql`, `/graphql/ws` | GET with `Upgrade` | `graphql-transport-ws` |
 
 mod auth;
+mod coercion;
+mod cost;
 mod error;
 mod executor;
 mod guard;
@@ -43,6 +45,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     auth::{AuthRefusal, Authenticated, Authenticator},
+    coercion::ValueCheck,
+    cost::CostLimit,
     error::ErrorCode,
     executor::{GuardedExecutor, OperationKind, Outcome, Prepared},
     nulls::NullPropagation,

@@ -271,6 +271,47 @@ async fn document_beyond_the_limit_is_refused_unparsed() {
 }
 
 #[tokio::test]
+async fn document_that_costs_too_much_is_told_its_cost_and_the_limit() {
+    // 20 fields below a list in 20 places, which the engine answers in no time.
+    let fields = "name ".repeat(20);
+    let places: String = (0..20)
+        .map(|n| format!("n{n}: node {{ {fields} }} "))
+        .collect();
+    let document = format!("{{ {places} }}");
+    let (status, body) = answer(query(&document, NEW)).await;
+    assert_eq!(
+        (status, code(&body)),
+        (StatusCode::BAD_REQUEST, "COST_LIMIT_EXCEEDED")
+    );
+    let message = body["errors"][0]["message"].as_str().unwrap_or_default();
+    assert!(
+        message.contains("costs 420") && message.contains("at most 400"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn missing_and_ill_typed_variables_are_errors_of_the_request() {
+    let document = "query($id: ID!, $filter: Filter) { find(id: $id, filter: $filter) }";
+    for variables in [
+        json!({}),
+        json!({ "id": null }),
+        json!({ "id": "a", "filter": "x" }),
+        json!({ "id": "a", "filter": { "name": "x", "size": 3_000_000_000_i64 } }),
+    ] {
+        let body = json!({ "query": document, "variables": variables }).to_string();
+        let mut request = query(document, NEW);
+        *request.body_mut() = Body::from(body);
+        let (status, body) = answer(request).await;
+        assert_eq!(
+            (status, code(&body), body.get("data")),
+            (StatusCode::BAD_REQUEST, "BAD_USER_INPUT", None),
+            "{variables}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn schema_is_for_known_callers() {
     let document = include_str!("testdata/introspection.graphql");
     let (status, body) = answer(query(document, NEW)).await;

@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
-use async_graphql::{Context, ErrorExtensions, Object, Schema, SimpleObject, Subscription};
+use async_graphql::{
+    Context, Enum, ErrorExtensions, ID, InputObject, Object, Schema, SimpleObject, Subscription,
+};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, stream};
 
-use super::{AuthRefusal, Authenticated, Authenticator, NullPropagation, RequestId};
+use super::{
+    AuthRefusal, Authenticated, Authenticator, CostLimit, NullPropagation, RequestId, ValueCheck,
+};
+
+/// What a document may cost here; each field of the toy costs one.
+pub(super) const MAX_COST: usize = 400;
 
 /// The schema.
 pub(super) type ToySchema = Schema<Query, Mutation, Subscriptions>;
@@ -16,6 +23,8 @@ pub(super) type ToySchema = Schema<Query, Mutation, Subscriptions>;
 pub(super) fn schema() -> ToySchema {
     Schema::build(Query, Mutation, Subscriptions)
         .extension(NullPropagation)
+        .extension(ValueCheck)
+        .extension(CostLimit(MAX_COST))
         .finish()
 }
 
@@ -61,6 +70,34 @@ impl Authenticator for Door {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+pub(super) enum Kind {
+    New,
+    Old,
+}
+
+#[derive(InputObject)]
+pub(super) struct Filter {
+    name: String,
+    size: Option<i32>,
+    tags: Option<Vec<String>>,
+    kind: Option<Kind>,
+}
+
+impl Filter {
+    fn text(&self) -> String {
+        let tags = self.tags.as_deref().unwrap_or_default().concat();
+        let size = self.size.unwrap_or_default();
+        format!("{}{size}{tags}{}", self.name, self.kind == Some(Kind::New))
+    }
+}
+
+#[derive(InputObject)]
+pub(super) struct Wish {
+    id: ID,
+    filter: Option<Filter>,
+}
+
 pub(super) struct Query;
 
 #[derive(SimpleObject)]
@@ -82,6 +119,10 @@ impl Node {
 
     async fn node(&self) -> Node {
         Node
+    }
+
+    async fn maybe(&self, number: i32) -> Option<i32> {
+        Some(number)
     }
 }
 
@@ -130,6 +171,18 @@ impl Query {
         #[graphql(validator(max_length = 3))] text: Option<String>,
     ) -> String {
         format!("{number}{}", text.unwrap_or_default())
+    }
+
+    async fn maybe(&self, number: i32) -> Option<i32> {
+        Some(number)
+    }
+
+    async fn find(&self, id: ID, filter: Option<Filter>) -> Option<String> {
+        Some(id.0 + &filter.map(|filter| filter.text()).unwrap_or_default())
+    }
+
+    async fn deep(&self, wish: Wish) -> Option<String> {
+        Some(wish.id.0 + &wish.filter.map(|filter| filter.text()).unwrap_or_default())
     }
 
     async fn leaf(&self) -> Leaf {
