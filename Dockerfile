@@ -17,6 +17,8 @@ COPY server server
 COPY worker worker
 COPY app app
 COPY tests tests
+# What the API tells as its revision, as there is no git here: --build-arg LOCKSTEP_REVISION=$(git rev-parse HEAD)
+ARG LOCKSTEP_REVISION=
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked --bin lockstep \

@@ -5,81 +5,115 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::settings::Flags;
+use crate::settings::{
+    AllSettings, DatabaseSettings, DemoSettings, Flags, LogSettings, PeopleSettings, ServeSettings,
+    TokenSettings, WorkSettings,
+};
 
-/// Keeps an organization's users in step with Microsoft Entra ID.
-#[derive(Debug, Parser)]
+/// Keeps the users and teams of many organizations in step with Microsoft Entra ID
+#[derive(Parser)]
 #[command(
     name = "lockstep",
-    version,
-    about,
+    version = crate::version::LONG,
     propagate_version = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_help = "`lockstep COMMAND --help` shows the settings that a command uses. To see it work, without an account \
+                  anywhere: `lockstep demo`"
 )]
 pub(crate) struct Cli {
-    #[command(flatten)]
-    pub(crate) settings: Flags,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Everything in one process, on a sandbox of Microsoft Graph: sets up, runs once, then serves.
+    /// Everything in one process, on a sandbox of Microsoft Graph: sets up, runs once, then serves
     Demo(Demo),
-    /// Server and worker in one process.
-    All,
-    /// The GraphQL server alone; needs PostgreSQL and Redis.
-    Serve,
-    /// A worker alone; needs PostgreSQL and Redis.
-    Work,
-    /// Bring the database up to date.
-    Migrate,
-    /// Print the GraphQL schema.
+    /// Server and worker in one process
+    All {
+        #[command(flatten)]
+        settings: AllSettings,
+    },
+    /// The GraphQL server alone; needs PostgreSQL and Redis
+    Serve {
+        #[command(flatten)]
+        settings: ServeSettings,
+    },
+    /// A worker alone; needs PostgreSQL and Redis
+    Work {
+        #[command(flatten)]
+        settings: WorkSettings,
+    },
+    /// Bring the database up to date
+    Migrate {
+        #[command(flatten)]
+        settings: DatabaseSettings,
+    },
+    /// Print the GraphQL schema
     Schema,
-    /// The sandbox of Microsoft Graph alone.
+    /// The sandbox of Microsoft Graph alone
     Sandbox(Sandbox),
-    /// Check configuration and reachability, and name what is wrong.
+    /// Check settings and servers, and say what is wrong and what to do; changes nothing
     Doctor(Doctor),
-    /// Organizations.
+    /// Create an organization with its first owner
     Org(Org),
-    /// Make a token for local use.
+    /// Make a token for local use
     Token(Token),
-    /// Make a pair of keys for sealing client secrets.
+    /// Make a pair of keys for sealing client secrets
     Keys,
 }
 
-#[derive(Debug, Args)]
+impl Command {
+    /// The settings that were given to the command; one without any has the defaults.
+    pub(crate) fn settings(&self) -> Flags {
+        match self {
+            Self::Demo(demo) => demo.settings.clone().into(),
+            Self::All { settings } => settings.clone().into(),
+            Self::Serve { settings } => settings.clone().into(),
+            Self::Work { settings } => settings.clone().into(),
+            Self::Migrate { settings } => settings.clone().into(),
+            Self::Sandbox(sandbox) => sandbox.settings.clone().into(),
+            Self::Doctor(doctor) => doctor.settings(),
+            Self::Org(org) => org.settings(),
+            Self::Token(token) => token.settings.clone().into(),
+            Self::Schema | Self::Keys => Flags::default(),
+        }
+    }
+}
+
+#[derive(Args)]
 pub(crate) struct Demo {
-    /// End after the first run: exit status 0 when it succeeded, 1 when it failed.
+    /// End after the first run: exit status 0 when it succeeded, 1 when it failed
     #[arg(long)]
     pub(crate) once: bool,
-    /// Print one JSON object as the last line, for scripts.
+    /// Print one JSON object as the last line, for scripts
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) tenant: TenantChoice,
-    /// Address of the sandbox.
+    /// Address of the sandbox
     #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDRESS")]
     pub(crate) sandbox_listen: SocketAddr,
-    /// Use a sandbox that is running already, such as http://127.0.0.1:8089.
+    /// Use a sandbox that is running already, such as http://127.0.0.1:8089
     #[arg(long, value_name = "URL", conflicts_with_all = ["data", "users"])]
     pub(crate) sandbox_url: Option<String>,
+    #[command(flatten)]
+    settings: DemoSettings,
 }
 
 /// Which tenant the sandbox serves.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct TenantChoice {
-    /// A JSON file with `users`, `groups`, `managers` and `members` in the shapes of Microsoft Graph.
+    /// A JSON file with `users`, `groups`, `managers` and `members` in the shapes of Microsoft Graph
     #[arg(long, value_name = "FILE", conflicts_with = "users")]
     pub(crate) data: Option<PathBuf>,
-    /// Make up a tenant of this many people.
+    /// Make up a tenant of this many people
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     pub(crate) users: Option<u32>,
-    /// Make up this many groups as well, of `--members` each.
+    /// Make up this many groups as well, of `--members` each
     #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "users")]
     pub(crate) groups: u32,
-    /// Members of each made-up group.
+    /// Members of each made-up group
     #[arg(
         long,
         value_name = "NUMBER",
@@ -87,21 +121,23 @@ pub(crate) struct TenantChoice {
         requires = "groups"
     )]
     pub(crate) members: u32,
-    /// Make up one more group, with this many members.
+    /// Make up one more group, with this many members
     #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "users")]
     pub(crate) big_group: u32,
-    /// Seed of the made-up tenant.
+    /// Seed of the made-up tenant
     #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "users")]
     pub(crate) seed: u64,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct Sandbox {
-    /// Address to listen on.
+    /// Address to listen on
     #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) tenant: TenantChoice,
+    #[command(flatten)]
+    settings: LogSettings,
 }
 
 /// Which process is checked: each needs something else.
@@ -115,53 +151,85 @@ pub(crate) enum Role {
     Work,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct Doctor {
-    /// Which process to check.
+    /// Which process to check
     #[arg(long, value_enum, default_value_t = Role::All)]
     pub(crate) of: Role,
+    #[command(flatten)]
+    settings: AllSettings,
 }
 
-#[derive(Debug, Args)]
+impl Doctor {
+    fn settings(&self) -> Flags {
+        let flags = Flags::from(self.settings.clone());
+        match self.of {
+            Role::All => flags,
+            Role::Serve => flags.of_serve(),
+            Role::Work => flags.of_work(),
+        }
+    }
+}
+
+#[derive(Args)]
 pub(crate) struct Org {
     #[command(subcommand)]
     pub(crate) command: OrgCommand,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub(crate) enum OrgCommand {
-    /// Create an organization with its first owner; the add-on for inbound synchronization is switched on.
+    /// Create an organization with its first owner; the add-on for inbound synchronization is switched on
     Create(OrgCreate),
 }
 
-#[derive(Debug, Args)]
+impl Org {
+    fn settings(&self) -> Flags {
+        match &self.command {
+            OrgCommand::Create(create) => create.settings.clone().into(),
+        }
+    }
+}
+
+#[derive(Args)]
 pub(crate) struct OrgCreate {
-    /// Name of the organization.
+    #[command(flatten)]
+    pub(crate) organization: NewOrganization,
+    #[command(flatten)]
+    settings: PeopleSettings,
+}
+
+/// An organization and its first owner.
+#[derive(Args)]
+pub(crate) struct NewOrganization {
+    /// Name of the organization
     #[arg(long)]
     pub(crate) name: String,
-    /// E-mail address of the owner.
+    /// E-mail address of the owner
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) owner_email: String,
-    /// First name of the owner.
+    /// First name of the owner
     #[arg(long, value_name = "NAME")]
     pub(crate) owner_given_name: String,
-    /// Last name of the owner.
+    /// Last name of the owner
     #[arg(long, value_name = "NAME")]
     pub(crate) owner_family_name: String,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct Token {
-    /// Id of the organization, as printed by `lockstep org create`.
+    /// Id of the organization, as printed by `lockstep org create`
     #[arg(long, value_name = "UUID")]
     pub(crate) organization: Option<String>,
-    /// E-mail address of the user.
+    /// E-mail address of the user
     #[arg(long, value_name = "ADDRESS", requires = "organization")]
     pub(crate) user: Option<String>,
-    /// A token with the scope of the platform's staff.
+    /// A token with the scope of the platform's staff
     #[arg(long, required_unless_present = "user", conflicts_with = "user")]
     pub(crate) staff: bool,
-    /// How long it is valid, in hours.
+    /// How long it is valid, in hours
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=8_760))]
     pub(crate) hours: u32,
+    #[command(flatten)]
+    settings: TokenSettings,
 }

@@ -9,6 +9,7 @@ mod parts;
 mod settings;
 mod shutdown;
 mod telemetry;
+mod version;
 
 use std::process::ExitCode;
 
@@ -43,14 +44,14 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let settings = cli.settings.resolve()?;
+    let settings = cli.command.settings().resolve()?;
     telemetry::start(&settings, matches!(cli.command, Command::Demo(_)));
     match cli.command {
         Command::Demo(demo) => command::demo::run(settings, demo).await,
-        Command::All => command::serve::all(settings).await,
-        Command::Serve => command::serve::serve(settings).await,
-        Command::Work => command::serve::work(settings).await,
-        Command::Migrate => command::migrate::run(settings).await,
+        Command::All { .. } => command::serve::all(settings).await,
+        Command::Serve { .. } => command::serve::serve(settings).await,
+        Command::Work { .. } => command::serve::work(settings).await,
+        Command::Migrate { .. } => command::migrate::run(settings).await,
         Command::Schema => command::schema::run(),
         Command::Sandbox(sandbox) => command::sandbox::run(sandbox).await,
         Command::Doctor(doctor) => command::doctor::run(settings, doctor.of).await,

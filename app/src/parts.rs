@@ -21,6 +21,7 @@ use tracing::info;
 use crate::jwks::HttpJwks;
 use crate::keys;
 use crate::settings::{JwtSource, Settings};
+use crate::version;
 
 /// How long a stopping worker may take to reach a safe point.
 const GRACE: Duration = Duration::from_secs(10);
@@ -72,8 +73,8 @@ impl Parts {
                 .iter()
                 .map(|tag| language(tag))
                 .collect(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            revision: option_env!("LOCKSTEP_REVISION").map(ToOwned::to_owned),
+            version: version::VERSION.to_owned(),
+            revision: version::REVISION.map(ToOwned::to_owned),
         };
         let authenticator = TokenAuthenticator::new(self.store.clone(), self.jwt()?)?;
         let options = TransportOptions {

@@ -16,7 +16,7 @@ use lockstep_store::user::UserFilter;
 use lockstep_worker::connection::Provider;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Demo, OrgCreate, TenantChoice};
+use crate::cli::{Demo, NewOrganization, TenantChoice};
 use crate::command::{org, sandbox};
 use crate::parts::{Parts, listen};
 use crate::settings::Settings;
@@ -154,13 +154,13 @@ async fn set_up(parts: &Parts, sandbox: &str) -> anyhow::Result<Stage> {
     let (organization, owner) = match parts.store.organization_named(ORGANIZATION).await? {
         Some(organization) => (organization.id, find_owner(parts, organization.id).await?),
         None => {
-            let flags = OrgCreate {
+            let new = NewOrganization {
                 name: ORGANIZATION.to_owned(),
                 owner_email: OWNER.to_owned(),
                 owner_given_name: "Olga".to_owned(),
                 owner_family_name: "Owner".to_owned(),
             };
-            let (organization, owner) = org::create(&parts.store, &parts.settings, &flags).await?;
+            let (organization, owner) = org::create(&parts.store, &parts.settings, &new).await?;
             (organization, owner.id)
         }
     };

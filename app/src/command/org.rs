@@ -9,14 +9,14 @@ use lockstep_store::Store;
 use lockstep_store::organization::INBOUND_SYNC;
 use lockstep_store::user::NewUser;
 
-use crate::cli::{Org, OrgCommand, OrgCreate};
+use crate::cli::{NewOrganization, Org, OrgCommand};
 use crate::parts::Parts;
 use crate::settings::Settings;
 
 pub(crate) async fn run(settings: Settings, org: Org) -> anyhow::Result<ExitCode> {
     let OrgCommand::Create(flags) = org.command;
     let parts = Parts::open(settings).await?;
-    let (organization, owner) = create(&parts.store, &parts.settings, &flags).await?;
+    let (organization, owner) = create(&parts.store, &parts.settings, &flags.organization).await?;
     let mut out = std::io::stdout();
     writeln!(
         out,
@@ -30,12 +30,12 @@ pub(crate) async fn run(settings: Settings, org: Org) -> anyhow::Result<ExitCode
 pub(crate) async fn create(
     store: &Store,
     settings: &Settings,
-    flags: &OrgCreate,
+    new: &NewOrganization,
 ) -> anyhow::Result<(OrganizationId, PlatformUser)> {
     let owner = NewUser {
-        given_name: filled("--owner-given-name", &flags.owner_given_name)?,
-        family_name: filled("--owner-family-name", &flags.owner_family_name)?,
-        email: Address::parse(&flags.owner_email)
+        given_name: filled("--owner-given-name", &new.owner_given_name)?,
+        family_name: filled("--owner-family-name", &new.owner_family_name)?,
+        email: Address::parse(&new.owner_email)
             .context("--owner-email is not an e-mail address")?,
         role: Role::Owner,
         language: settings
@@ -46,7 +46,7 @@ pub(crate) async fn create(
     };
     let tx = store.begin().await?;
     let organization = store
-        .create_organization(&tx, &filled("--name", &flags.name)?)
+        .create_organization(&tx, &filled("--name", &new.name)?)
         .await?;
     let owner = store.create_user(&tx, organization.id, &owner).await?;
     store

@@ -21,6 +21,7 @@ mod world;
 mod crashes;
 mod directory;
 mod failures;
+mod newcomer;
 mod process;
 mod runs;
 mod schema;

@@ -1,0 +1,337 @@
+//! Settings: a flag before an environment variable, before the configuration file, before the default.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `groups` | every setting, in the groups that commands choose from |
+//! | `flags` | which command uses which groups |
+//! | `file` | the configuration file |
+//! | `check` | whether a value can be used |
+
+mod check;
+mod file;
+mod flags;
+mod groups;
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::bail;
+use lockstep_graph::Url;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use self::file::File;
+pub(crate) use self::flags::{
+    AllSettings, DatabaseSettings, DemoSettings, Flags, LogSettings, PeopleSettings, ServeSettings,
+    TokenSettings, WorkSettings,
+};
+use self::groups::{Opening, Tokens};
+
+/// The database when none is named: a file in the folder where the program was started.
+const DATABASE: &str = "sqlite:lockstep.db";
+/// The queue when none is named.
+const QUEUE: &str = "memory:";
+/// The address when none is named.
+const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
+/// Languages when none are named.
+const LANGUAGES: [&str; 2] = ["en", "de"];
+/// Shortest secret for tokens: 256 bits of text are what HS256 wants.
+const MIN_JWT_SECRET: usize = 32;
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Settings with every default filled in.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) database_url: Option<String>,
+    pub(crate) queue_url: String,
+    pub(crate) listen: SocketAddr,
+    pub(crate) seal_key: Option<String>,
+    pub(crate) open_key: Option<SecretString>,
+    pub(crate) jwt: Jwt,
+    pub(crate) graph_url: Option<Url>,
+    pub(crate) login_url: Option<Url>,
+    pub(crate) languages: Vec<String>,
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) run_concurrency: usize,
+    pub(crate) lease: Duration,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log: Option<String>,
+}
+
+/// How tokens are checked.
+#[derive(Clone)]
+pub(crate) struct Jwt {
+    pub(crate) issuer: Option<String>,
+    pub(crate) audience: Option<String>,
+    pub(crate) source: Option<JwtSource>,
+}
+
+/// What a token's signature is checked with.
+#[derive(Clone)]
+pub(crate) enum JwtSource {
+    Secret(SecretString),
+    PublicPem(String),
+    JwksUrl(Url),
+}
+
+impl Flags {
+    /// Fills in what the file says, then the defaults, and checks every value that the command uses.
+    pub(crate) fn resolve(self) -> anyhow::Result<Settings> {
+        let file = match &self.config {
+            Some(path) => File::read(path)?,
+            None => File::default(),
+        };
+        self.filled(&file)
+    }
+
+    fn filled(self, file: &File) -> anyhow::Result<Settings> {
+        let api = file.fill(self.api)?;
+        let microsoft = file.fill(self.microsoft)?;
+        let working = file.fill(self.working)?;
+        let logging = file.fill(self.logging)?;
+        let runs = (working.run_concurrency, 4, 1..=256);
+        let lease = (working.lease_seconds, 30, 2..=3_600);
+        Ok(Settings {
+            database_url: file.fill(self.database)?.database_url,
+            queue_url: file
+                .fill(self.messages)?
+                .queue_url
+                .unwrap_or_else(|| QUEUE.to_owned()),
+            listen: api.listen.unwrap_or(LISTEN),
+            seal_key: file.fill(self.sealing)?.seal_key,
+            open_key: open_key(file.fill(self.opening)?)?,
+            jwt: jwt(file.fill(self.tokens)?)?,
+            graph_url: check::url(microsoft.graph_url, "LOCKSTEP_GRAPH_URL")?,
+            login_url: check::url(microsoft.login_url, "LOCKSTEP_LOGIN_URL")?,
+            languages: check::languages(file.fill(self.people)?.languages)?
+                .unwrap_or_else(|| LANGUAGES.map(ToOwned::to_owned).to_vec()),
+            allowed_origins: check::origins(api.allowed_origins)?,
+            run_concurrency: check::in_range(runs, "LOCKSTEP_RUN_CONCURRENCY")?.into(),
+            lease: Duration::from_secs(check::in_range(lease, "LOCKSTEP_LEASE_SECONDS")?.into()),
+            log_format: logging.log_format.unwrap_or(LogFormat::Text),
+            log: logging.log.map(check::filter).transpose()?,
+        })
+    }
+}
+
+impl Settings {
+    /// Where data is kept.
+    pub(crate) fn database_url(&self) -> &str {
+        self.database_url.as_deref().unwrap_or(DATABASE)
+    }
+
+    /// The SQLite file, none for a server.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        let file = self.database_url().strip_prefix("sqlite:")?;
+        let file = file.trim_start_matches("//");
+        Some(file.split('?').next().unwrap_or(file).into())
+    }
+
+    /// The folder of the SQLite file, none for a server.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        let file = self.file()?;
+        let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        Some(if folder.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            folder
+        })
+    }
+}
+
+fn open_key(given: Opening) -> anyhow::Result<Option<SecretString>> {
+    Ok(match (given.open_key, given.open_key_file) {
+        (Some(_), Some(_)) => {
+            bail!("LOCKSTEP_OPEN_KEY and LOCKSTEP_OPEN_KEY_FILE are both set; keep one of them")
+        }
+        (Some(key), None) => Some(key.into()),
+        (None, Some(path)) => Some(file::read(&path, "LOCKSTEP_OPEN_KEY_FILE")?.into()),
+        (None, None) => None,
+    })
+}
+
+fn jwt(given: Tokens) -> anyhow::Result<Jwt> {
+    let source = jwt_source(
+        given.jwt_secret,
+        given.jwt_public_key_file,
+        given.jwt_jwks_url,
+    )?;
+    let is_shared = matches!(
+        source,
+        Some(JwtSource::PublicPem(_) | JwtSource::JwksUrl(_))
+    );
+    if is_shared && (given.jwt_issuer.is_none() || given.jwt_audience.is_none()) {
+        bail!(
+            "LOCKSTEP_JWT_ISSUER and LOCKSTEP_JWT_AUDIENCE must be set as well: the issuer signs tokens for other services too"
+        );
+    }
+    Ok(Jwt {
+        issuer: given.jwt_issuer,
+        audience: given.jwt_audience,
+        source,
+    })
+}
+
+fn jwt_source(
+    secret: Option<String>,
+    pem: Option<PathBuf>,
+    jwks: Option<String>,
+) -> anyhow::Result<Option<JwtSource>> {
+    match (secret, pem, jwks) {
+        (None, None, None) => Ok(None),
+        (Some(secret), None, None) if secret.chars().count() < MIN_JWT_SECRET => {
+            bail!("LOCKSTEP_JWT_SECRET is too short; use at least {MIN_JWT_SECRET} characters")
+        }
+        (Some(secret), None, None) => Ok(Some(JwtSource::Secret(secret.into()))),
+        (None, Some(path), None) => Ok(Some(JwtSource::PublicPem(file::read(
+            &path,
+            "LOCKSTEP_JWT_PUBLIC_KEY_FILE",
+        )?))),
+        (None, None, Some(text)) => {
+            Ok(check::url(Some(text), "LOCKSTEP_JWT_JWKS_URL")?.map(JwtSource::JwksUrl))
+        }
+        _ => bail!(
+            "set one of LOCKSTEP_JWT_JWKS_URL, LOCKSTEP_JWT_PUBLIC_KEY_FILE and LOCKSTEP_JWT_SECRET, not several"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        settings: AllSettings,
+    }
+
+    fn flags(args: &[&str]) -> Flags {
+        let line = ["lockstep"].iter().chain(args);
+        Line::try_parse_from(line).unwrap().settings.into()
+    }
+
+    fn file(toml: &str) -> anyhow::Result<File> {
+        File::parse(Path::new("lockstep.toml"), toml.to_owned())
+    }
+
+    fn settings(toml: &str) -> anyhow::Result<Settings> {
+        flags(&[]).filled(&file(toml)?)
+    }
+
+    #[test]
+    fn the_example_file_holds_the_defaults() {
+        let example = include_str!("../../../config.example.toml");
+        let uncommented: String = example
+            .lines()
+            .filter_map(|line| line.strip_prefix("#: "))
+            .fold(String::new(), |text, line| text + line + "\n");
+        let named = settings(&uncommented).unwrap();
+        let default = settings("").unwrap();
+        assert_eq!(named.database_url(), default.database_url());
+        assert_eq!(
+            (named.queue_url, named.listen),
+            (default.queue_url, default.listen)
+        );
+        assert_eq!(
+            (named.languages, named.run_concurrency),
+            (default.languages, default.run_concurrency)
+        );
+        assert_eq!(
+            (named.log_format, named.lease, named.allowed_origins),
+            (default.log_format, default.lease, default.allowed_origins)
+        );
+    }
+
+    #[test]
+    fn the_example_file_has_every_setting() {
+        let example = include_str!("../../../config.example.toml");
+        let commented = |line: &str| {
+            let line = line.strip_prefix("#: ").or(line.strip_prefix("# "))?;
+            line.split_once(" = ").map(|(name, _)| name.to_owned())
+        };
+        let named: Vec<String> = example.lines().filter_map(commented).collect();
+        let missing: Vec<&str> = file::names()
+            .filter(|name| !named.iter().any(|known| known == name))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn a_flag_comes_before_the_file() {
+        let file = file("queue_url = 'redis://file'\nlog = 'debug'").unwrap();
+        let settings = flags(&["--queue-url", "redis://flag"])
+            .filled(&file)
+            .unwrap();
+        assert_eq!(
+            (settings.queue_url.as_str(), settings.log.as_deref()),
+            ("redis://flag", Some("debug"))
+        );
+    }
+
+    #[test]
+    fn a_command_does_not_look_at_what_it_does_not_use() {
+        let file = file("open_key_file = '/nowhere'\njwt_secret = 'short'").unwrap();
+        assert!(flags(&[]).filled(&file).is_err());
+        assert!(flags(&[]).of_work().of_serve().filled(&file).is_ok());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let error = |toml: &str| format!("{:#}", settings(toml).err().unwrap());
+        for (toml, text) in [
+            (
+                "jwt_jwks_url = 'https://a.example'",
+                "LOCKSTEP_JWT_AUDIENCE",
+            ),
+            ("log = 'lockstep=loud'", "LOCKSTEP_LOG"),
+            ("graph_url = 'graph.example'", "LOCKSTEP_GRAPH_URL"),
+            ("jwt_secret = 'short'", "LOCKSTEP_JWT_SECRET"),
+            (
+                "jwt_jwks_url = 'https://a.example'\njwt_secret = 'x'",
+                "not several",
+            ),
+            ("run_concurrency = 0", "LOCKSTEP_RUN_CONCURRENCY is 0"),
+            ("lease_seconds = 1", "LOCKSTEP_LEASE_SECONDS is 1"),
+            ("languages = ['english']", "LOCKSTEP_LANGUAGES"),
+            ("allowed_origins = ['*']", "LOCKSTEP_ALLOWED_ORIGINS"),
+            ("databse_url = 'x'", "there is no setting databse_url"),
+            ("lease_seconds = 'x'", "lockstep.toml, line 1"),
+        ] {
+            assert!(error(toml).contains(text), "{toml}: {}", error(toml));
+        }
+    }
+
+    #[test]
+    fn a_file_that_does_not_parse_is_not_repeated_because_it_holds_secrets() {
+        let error = settings("log = 'info'\njwt_secret = 'canary")
+            .err()
+            .unwrap();
+        let error = format!("{error:#}");
+        assert!(error.contains("lockstep.toml, line 2"), "{error}");
+        assert!(!error.contains("canary"), "{error}");
+    }
+
+    #[test]
+    fn the_folder_of_the_database_is_where_keys_are_kept() {
+        let folder = |url: &str| flags(&["--database-url", url]).resolve().unwrap().folder();
+        assert_eq!(folder("sqlite:lockstep.db"), Some(PathBuf::from(".")));
+        assert_eq!(
+            folder("sqlite:///var/lib/lockstep/a.db?mode=rwc"),
+            Some(PathBuf::from("/var/lib/lockstep"))
+        );
+        assert_eq!(folder("postgres://host/name"), None);
+    }
+}
