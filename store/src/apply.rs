@@ -1,36 +1,28 @@
-//! Apply, for users: what was planned becomes true, a chunk a transaction.
+//! Apply: what was planned becomes true, a chunk a transaction.
 //!
 //! A chunk is checked row by row against what is there now, in memory, and then written with a fixed number of
-//! statements. A row whose `before` no longer holds is left out and looked at again by the next run.
+//! statements. A row whose `before` no longer holds is left out and looked at again by the next run. What the database
+//! refuses is taken apart by halves until the refused row is alone, so that it keeps no other from being applied.
 
 mod intent;
 mod present;
+mod user;
 mod written;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use lockstep_domain::{AddressKey, ChangeOutcome, ChangeReasonCode, ObjectKind, RunPhase};
-use lockstep_entity::{run, run_change};
+use lockstep_domain::{ChangeOutcome, ChangeReasonCode, ObjectKind};
+use lockstep_entity::run_change;
 use sea_orm::{ColumnTrait as _, PaginatorTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use self::intent::{Intent, next_rows};
-use self::present::Present;
-use self::written::{Chunk, Settings};
-use crate::column::signed;
-use crate::dirty::{DirtyKey, USER};
 use crate::lease::Step;
-use crate::mirror::claimants;
 use crate::outcome::conclude;
 use crate::plan::planned;
 use crate::run::Run;
-use crate::{Lease, Store, StoreError, Tx};
+use crate::{Lease, Store, StoreError};
+use crate::{membership_apply, team_apply};
 
 /// Rows that are applied in one transaction. SQLite has one writer, so a transaction must be short.
 pub const CHUNK: u64 = 500;
-
-/// How often a chunk is tried again when someone else wrote the same users meanwhile.
-const TRIES: u32 = 3;
 
 /// What became of a chunk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,6 +41,56 @@ impl Applied {
     pub const fn total(&self) -> u64 {
         self.applied + self.skipped + self.failed
     }
+
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            applied: self.applied + other.applied,
+            skipped: self.skipped + other.skipped,
+            failed: self.failed + other.failed,
+        }
+    }
+}
+
+/// Rows that are to be applied together, of one kind of object.
+enum Rows {
+    Users(Vec<intent::Intent>),
+    Teams(Vec<team_apply::Intent>),
+    Memberships(Vec<membership_apply::Intent>),
+}
+
+impl Rows {
+    fn ids(&self) -> Vec<Uuid> {
+        match self {
+            Self::Users(rows) => rows.iter().map(|row| row.id).collect(),
+            Self::Teams(rows) => rows.iter().map(|row| row.id).collect(),
+            Self::Memberships(rows) => rows.iter().map(|row| row.id).collect(),
+        }
+    }
+
+    /// Both halves, in their order; none when it is one row, or an exchange of addresses, which is made as a whole.
+    fn halves(self) -> Result<(Self, Self), Self> {
+        let rows = self.ids().len();
+        let is_whole = matches!(&self, Self::Users(rows) if rows.iter().any(|row| row.component));
+        if rows < 2 || is_whole {
+            return Err(self);
+        }
+        Ok(match self {
+            Self::Users(mut first) => {
+                let second = first.split_off(rows / 2);
+                (Self::Users(first), Self::Users(second))
+            }
+            Self::Teams(mut first) => {
+                let second = first.split_off(rows / 2);
+                (Self::Teams(first), Self::Teams(second))
+            }
+            Self::Memberships(mut first) => {
+                let second = first.split_off(rows / 2);
+                (Self::Memberships(first), Self::Memberships(second))
+            }
+        })
+    }
 }
 
 impl Store {
@@ -64,190 +106,112 @@ impl Store {
             .map_err(StoreError::of("count what is to be applied"))
     }
 
-    /// Applies the next chunk: a whole component of address moves, or up to `limit` rows. None when all is done.
+    /// Applies the next rows of one kind of object: a whole component of address moves, or up to `limit` rows. None when
+    /// all are done. A row that the database refuses is failed, and costs the others no more than a few tries.
     ///
     /// # Errors
     /// When the database fails or the lease is lost.
     pub async fn apply_next(
         &self,
         lease: &Lease,
+        kind: ObjectKind,
         progress: Step,
         limit: u64,
     ) -> Result<Option<(Run, Applied)>, StoreError> {
-        for attempt in 1..=TRIES {
-            match self.try_chunk(lease, progress, limit).await {
-                // Someone took an address or an account between our look and our write: look again.
-                Err(error) if error.is_taken() && attempt < TRIES => {}
-                Err(error) if error.is_taken() && limit > 1 => {
-                    return self.one_by_one(lease, progress).await;
-                }
-                Err(error) if error.is_taken() => {
-                    return self.fail_next(lease, progress).await.map(Some);
-                }
-                outcome => return outcome,
-            }
-        }
-        Err(StoreError::LeaseLost)
-    }
-
-    /// A chunk that keeps failing is taken apart, so that one bad row does not keep the others from being applied.
-    async fn one_by_one(
-        &self,
-        lease: &Lease,
-        progress: Step,
-    ) -> Result<Option<(Run, Applied)>, StoreError> {
-        Box::pin(self.apply_next(lease, progress, 1)).await
-    }
-
-    async fn fail_next(&self, lease: &Lease, progress: Step) -> Result<(Run, Applied), StoreError> {
-        let tx = self.begin().await?;
-        let rows = next_rows(&tx, lease, 1).await?;
-        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-        let events = signed(ids.len() as u64);
-        let row = self
-            .advance(&tx, lease, progress, events, |update| update)
-            .await?;
-        let reason = (
-            ChangeReasonCode::Internal,
-            "The database refused the change.".to_owned(),
-        );
-        conclude(
-            &tx,
-            &ids,
-            ChangeOutcome::Failed,
-            Some(&reason),
-            row.sequence - events,
-            self.now(),
-        )
-        .await?;
-        tx.commit()
-            .await
-            .map_err(StoreError::of("note a failure"))?;
-        Ok((
-            Run::read(row)?,
-            Applied {
-                failed: ids.len() as u64,
-                ..Applied::default()
-            },
-        ))
-    }
-
-    async fn try_chunk(
-        &self,
-        lease: &Lease,
-        progress: Step,
-        limit: u64,
-    ) -> Result<Option<(Run, Applied)>, StoreError> {
-        let tx = self.begin().await?;
-        let rows = next_rows(&tx, lease, limit).await?;
-        if rows.is_empty() {
+        let Some(rows) = self.next_rows(lease, kind, limit).await? else {
             return Ok(None);
+        };
+        let (mut parts, mut done, mut run) = (vec![rows], Applied::default(), None);
+        while let Some(part) = parts.pop() {
+            let step = Step {
+                processed: progress.processed + done.total(),
+                ..progress
+            };
+            let (now, applied) = match self.try_rows(lease, step, &part).await {
+                Err(error) if error.refusal().is_some() => match part.halves() {
+                    Ok((first, second)) => {
+                        parts.extend([second, first]);
+                        continue;
+                    }
+                    Err(alone) => self.try_alone(lease, step, &alone).await?,
+                },
+                outcome => outcome?,
+            };
+            (run, done) = (Some(now), done.and(applied));
         }
-        let events = signed(rows.len() as u64);
+        Ok(run.map(|run| (run, done)))
+    }
+
+    async fn next_rows(
+        &self,
+        lease: &Lease,
+        kind: ObjectKind,
+        limit: u64,
+    ) -> Result<Option<Rows>, StoreError> {
+        let rows = match kind {
+            ObjectKind::User => Rows::Users(intent::next(self.db(), lease, limit).await?),
+            ObjectKind::Team => Rows::Teams(team_apply::next(self.db(), lease, limit).await?),
+            ObjectKind::Membership => {
+                Rows::Memberships(membership_apply::next(self.db(), lease, limit).await?)
+            }
+        };
+        Ok(Some(rows).filter(|rows| !rows.ids().is_empty()))
+    }
+
+    async fn try_rows(
+        &self,
+        lease: &Lease,
+        progress: Step,
+        rows: &Rows,
+    ) -> Result<(Run, Applied), StoreError> {
+        match rows {
+            Rows::Users(rows) => self.try_users(lease, progress, rows).await,
+            Rows::Teams(rows) => self.try_teams(lease, progress, rows).await,
+            Rows::Memberships(rows) => self.try_memberships(lease, progress, rows).await,
+        }
+    }
+
+    /// Tries what cannot be taken apart once more, as someone may have taken an address between our look and our write,
+    /// and fails it when it is refused again.
+    async fn try_alone(
+        &self,
+        lease: &Lease,
+        progress: Step,
+        rows: &Rows,
+    ) -> Result<(Run, Applied), StoreError> {
+        match self.try_rows(lease, progress, rows).await {
+            Err(error) => match error.refusal() {
+                Some(code) => self.fail_rows(lease, progress, rows.ids(), &code).await,
+                None => Err(error),
+            },
+            outcome => outcome,
+        }
+    }
+
+    async fn fail_rows(
+        &self,
+        lease: &Lease,
+        progress: Step,
+        ids: Vec<Uuid>,
+        code: &str,
+    ) -> Result<(Run, Applied), StoreError> {
+        tracing::error!(run.id = %lease.run_id, change.ids = ?ids, code, "The database refused a change");
+        let failed = ids.len() as u64;
         let step = Step {
-            processed: progress.processed + rows.len() as u64,
-            phase: RunPhase::ApplyingUsers,
+            processed: progress.processed + failed,
             ..progress
         };
-        let run = self
-            .advance(&tx, lease, step, events, |update| update)
-            .await?;
-        let decisions = rows
-            .into_iter()
-            .map(Intent::read)
-            .collect::<Result<Vec<_>, _>>()?;
-        let present = Present::load(&tx, lease, &decisions).await?;
-        let settings = Settings::load(&tx, lease).await?;
-        let mut chunk = Chunk {
-            lease,
-            settings,
-            now: self.now(),
-            users: BTreeMap::new(),
-            links: Vec::new(),
-            vacated: BTreeSet::new(),
-            deactivated: Vec::new(),
-            reactivated: Vec::new(),
+        let tx = self.begin_telling(lease, step, failed).await?;
+        let reason = (
+            ChangeReasonCode::Internal,
+            format!("The database refused the change (code {code})."),
+        );
+        let (outcome, first) = (ChangeOutcome::Failed, tx.first_event(failed));
+        conclude(&tx, &ids, outcome, Some(&reason), first, self.now()).await?;
+        let applied = Applied {
+            failed,
+            ..Applied::default()
         };
-        let verdicts: Vec<Result<(), String>> = present.judge(&decisions).into_iter().collect();
-        for (intent, verdict) in decisions.iter().zip(&verdicts) {
-            if verdict.is_ok() {
-                chunk.take(intent, &present);
-            }
-        }
-        chunk.write(&tx).await?;
-        let applied = self
-            .conclude_chunk(&tx, &run, &decisions, &verdicts, run.sequence - events)
-            .await?;
-        self.wake_claimants(&tx, lease, &chunk.vacated).await?;
-        tx.commit().await.map_err(StoreError::of("apply changes"))?;
-        Ok(Some((Run::read(run)?, applied)))
-    }
-
-    async fn conclude_chunk(
-        &self,
-        tx: &Tx,
-        run: &run::Model,
-        decisions: &[Intent],
-        verdicts: &[Result<(), String>],
-        first_event: i64,
-    ) -> Result<Applied, StoreError> {
-        let both = || decisions.iter().zip(verdicts);
-        let done: Vec<Uuid> = both()
-            .filter(|(_, verdict)| verdict.is_ok())
-            .map(|(intent, _)| intent.id)
-            .collect();
-        conclude(
-            tx,
-            &done,
-            ChangeOutcome::Applied,
-            None,
-            first_event,
-            self.now(),
-        )
-        .await?;
-        let mut event = first_event + signed(done.len() as u64);
-        for (intent, verdict) in both() {
-            if let Err(message) = verdict {
-                let reason = (ChangeReasonCode::ChangedMeanwhile, message.clone());
-                conclude(
-                    tx,
-                    &[intent.id],
-                    ChangeOutcome::Skipped,
-                    Some(&reason),
-                    event,
-                    self.now(),
-                )
-                .await?;
-                event += 1;
-            }
-        }
-        let settled: Vec<DirtyKey> = both()
-            .filter(|(_, verdict)| verdict.is_ok())
-            .filter_map(|(intent, _)| {
-                Some(DirtyKey {
-                    key: intent.external_id.0.clone(),
-                    mark: intent.mark?,
-                })
-            })
-            .collect();
-        self.clear_dirty(tx, run, &settled).await?;
-        let applied = done.len() as u64;
-        Ok(Applied {
-            applied,
-            skipped: decisions.len() as u64 - applied,
-            failed: 0,
-        })
-    }
-
-    /// Whoever asks for an address that was just given up has to be looked at again.
-    async fn wake_claimants(
-        &self,
-        tx: &Tx,
-        lease: &Lease,
-        vacated: &BTreeSet<AddressKey>,
-    ) -> Result<(), StoreError> {
-        let vacated: Vec<&str> = vacated.iter().map(AddressKey::as_str).collect();
-        let ids = claimants(tx, lease.integration_id, &vacated).await?;
-        self.mark_dirty(tx, lease.integration_id, USER, ids).await
+        Ok((tx.commit("note a failure").await?, applied))
     }
 }

@@ -8,12 +8,12 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::column::signed;
 use crate::lease::Step;
 use crate::outcome::conclude;
 use crate::plan::planned;
 use crate::run::Run;
-use crate::{Lease, Store, StoreError, Tx};
+use crate::run_tx::RunTx;
+use crate::{Lease, Store, StoreError};
 
 /// What asking the directory about missing people said.
 #[derive(Debug, Clone, Default)]
@@ -73,11 +73,8 @@ impl Store {
         step: Step,
         said: Confirmations,
     ) -> Result<Run, StoreError> {
-        let tx = self.begin().await?;
         let stays = (said.found.len() + said.unknown.len()) as u64;
-        let row = self
-            .advance(&tx, lease, step, signed(stays), |update| update)
-            .await?;
+        let tx = self.begin_telling(lease, step, stays).await?;
         run_change::Entity::update_many()
             .col_expr(run_change::Column::NeedsConfirmation, false.into())
             .filter(run_change::Column::Id.is_in(said.gone.iter().copied()))
@@ -96,7 +93,7 @@ impl Store {
                 "The person was missing from the list, but is there when asked for by id.",
             )
         });
-        let events = row.sequence - signed(stays)..;
+        let events = tx.first_event(stays)..;
         for (event, (id, message)) in events.zip(found.chain(unknown)) {
             let reason = (ChangeReasonCode::DepartureNotConfirmed, message.to_owned());
             conclude(
@@ -120,15 +117,12 @@ impl Store {
         if was_wrong {
             self.mark_list(&tx, lease.integration_id).await?;
         }
-        tx.commit()
-            .await
-            .map_err(StoreError::of("confirm departures"))?;
-        Run::read(row)
+        tx.commit("confirm departures").await
     }
 
     async fn refresh_accounts(
         &self,
-        tx: &Tx,
+        tx: &RunTx,
         lease: &Lease,
         patches: Vec<DirectoryPatch>,
     ) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ use lockstep_domain::{
 };
 use lockstep_entity::{connection_test, integration};
 use lockstep_seal::SealedSecret;
+use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _,
@@ -137,20 +138,28 @@ impl Store {
         duration: Duration,
     ) -> Result<Option<ConnectionTest>, StoreError> {
         use connection_test::Column;
-        let now = self.lease_now().await?;
-        let rows = connection_test::Entity::update_many()
+        let operation = "claim a test";
+        let tx = self.begin().await?;
+        let mut query =
+            connection_test::Entity::find_by_id(id.0).filter(Column::FinishedAt.is_null());
+        if !self.is_sqlite() {
+            query = query.lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
+        }
+        let found = query.one(&tx).await.map_err(StoreError::of(operation))?;
+        // Only now, as with runs: whoever waited would otherwise set a lease that has run out already.
+        let now = self.lease_now(&tx).await?;
+        let is_free = |row: &connection_test::Model| row.lease_until.is_none_or(|at| at < now);
+        let Some(row) = found.filter(is_free) else {
+            return Ok(None);
+        };
+        connection_test::Entity::update_many()
             .col_expr(Column::LeaseUntil, (now + duration).into())
-            .filter(Column::Id.eq(id.0))
-            .filter(Column::FinishedAt.is_null())
-            .filter(
-                Condition::any()
-                    .add(Column::LeaseUntil.is_null())
-                    .add(Column::LeaseUntil.lt(now)),
-            )
-            .exec_with_returning(self.db())
+            .filter(Column::Id.eq(row.id))
+            .exec(&tx)
             .await
-            .map_err(StoreError::of("claim a test"))?;
-        rows.into_iter().next().map(read).transpose()
+            .map_err(StoreError::of(operation))?;
+        tx.commit().await.map_err(StoreError::of(operation))?;
+        read(row).map(Some)
     }
 
     /// Returns tests that were asked for and that nobody works on.
@@ -159,7 +168,7 @@ impl Store {
     /// When the database fails.
     pub async fn tests_to_wake(&self, silent_for: Duration) -> Result<Vec<TestId>, StoreError> {
         use connection_test::Column;
-        let now = self.lease_now().await?;
+        let now = self.lease_now(self.db()).await?;
         let ids: Vec<uuid::Uuid> = connection_test::Entity::find()
             .select_only()
             .column(Column::Id)

@@ -220,6 +220,7 @@ impl Store {
         id: &str,
         name: Option<&str>,
     ) -> Result<(), StoreError> {
+        let tx = self.begin().await?;
         credential::Entity::update_many()
             .col_expr(credential::Column::ResolvedTenantId, id.into())
             .col_expr(
@@ -227,10 +228,10 @@ impl Store {
                 name.map(ToOwned::to_owned).into(),
             )
             .filter(credential::Column::IntegrationId.eq(integration.0))
-            .exec(self.db())
+            .exec(&tx)
             .await
             .map_err(StoreError::of("note the tenant"))?;
-        Ok(())
+        tx.commit().await.map_err(StoreError::of("note the tenant"))
     }
 
     /// Whether users are linked to the directory, so that another tenant cannot be set (D-59).

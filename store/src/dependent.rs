@@ -5,14 +5,14 @@ use lockstep_domain::{
 };
 use lockstep_entity::{directory_user, run_change};
 use sea_orm::sea_query::{Alias, Expr, Query, SelectStatement, UnionType};
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, Condition, ExprTrait as _};
 use uuid::Uuid;
 
 use crate::column::rows_per_statement;
-use crate::guard::{Reworded, reword};
+use crate::guard::Reworded;
 use crate::lease::Step;
-use crate::team_guard::{REMOVALS, planned_archivals};
-use crate::{Lease, Store, StoreError, Tx};
+use crate::team_guard::REMOVALS;
+use crate::{Lease, Store, StoreError};
 
 /// Outcomes of what was planned and is not made.
 const NOT_MADE: [ChangeOutcome; 3] = [
@@ -28,11 +28,9 @@ impl Store {
     /// # Errors
     /// When the database fails or the lease is lost.
     pub async fn drop_dependents(&self, lease: &Lease, step: Step) -> Result<(), StoreError> {
-        let tx = self.begin().await?;
-        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
-        leave_out_unmade(&tx, lease).await?;
+        self.leave_out_unmade(lease, step).await?;
         // A team is archived for want of reports only when all of them have left.
-        let archivals = planned_archivals(&tx, lease).await?.into_iter();
+        let archivals = self.planned_archivals(lease).await?.into_iter();
         let want_of_reports: Vec<Uuid> = archivals
             .filter(|(_, reason)| *reason == Some(TeamArchivalReason::NoReports))
             .map(|(id, _)| id)
@@ -42,43 +40,36 @@ impl Store {
                 .add(run_change::Column::PlatformId.in_subquery(not_left(lease)))
                 .add(run_change::Column::ExternalId.in_subquery(managers_of_who_stays(lease)));
             let those = run_change::Column::Id.is_in(ids.iter().copied());
-            leave_out(&tx, lease, Condition::all().add(those).add(stays)).await?;
+            let which = Condition::all().add(those).add(stays);
+            self.leave_out(lease, step, which).await?;
         }
-        leave_out_unmade(&tx, lease).await?;
-        // The place in the change log is unique and rising, so it numbers the events of this transaction as well.
-        let told = run_change::Entity::update_many()
-            .col_expr(
-                run_change::Column::EventSequence,
-                Expr::col(run_change::Column::Sequence).add(row.sequence),
-            )
-            .filter(run_change::Column::RunId.eq(lease.run_id.0))
-            .filter(run_change::Column::Outcome.eq(ChangeOutcome::Skipped.as_str()))
-            .filter(run_change::Column::EventSequence.is_null())
-            .exec(&tx)
-            .await
-            .map_err(StoreError::of("number changes that are left out"))?;
-        if told.rows_affected > 0 {
-            self.advance(&tx, lease, step, row.change_count, |update| update)
-                .await?;
-        }
-        tx.commit()
-            .await
-            .map_err(StoreError::of("leave dependent changes out"))
+        self.leave_out_unmade(lease, step).await?;
+        self.tell_decided(lease, step, false).await
     }
-}
 
-/// Leaves out what counts on changes that are not made.
-pub(crate) async fn leave_out_unmade(tx: &Tx, lease: &Lease) -> Result<(), StoreError> {
-    leave_out(tx, lease, Expr::exists(unmade_cause(lease)).into()).await
-}
+    /// Leaves out what counts on changes that are not made.
+    pub(crate) async fn leave_out_unmade(
+        &self,
+        lease: &Lease,
+        step: Step,
+    ) -> Result<(), StoreError> {
+        let which = Expr::exists(unmade_cause(lease)).into();
+        self.leave_out(lease, step, which).await
+    }
 
-async fn leave_out(tx: &Tx, lease: &Lease, which: Condition) -> Result<(), StoreError> {
-    let outcome = Reworded {
-        outcome: ChangeOutcome::Skipped,
-        code: ChangeReasonCode::Dependency,
-        message: "A change that this one counts on was not made.".to_owned(),
-    };
-    reword(tx, lease, which, &outcome, None).await
+    async fn leave_out(
+        &self,
+        lease: &Lease,
+        step: Step,
+        which: Condition,
+    ) -> Result<(), StoreError> {
+        let outcome = Reworded {
+            outcome: ChangeOutcome::Skipped,
+            code: ChangeReasonCode::Dependency,
+            message: "A change that this one counts on was not made.".to_owned(),
+        };
+        self.reword(lease, step, which, &outcome, None).await
+    }
 }
 
 /// The change that a row depends on, when it came to nothing.

@@ -3,18 +3,20 @@
 //! A key is written in the transaction of its cause and cleared together with an outcome. Its mark changes with
 //! every cause, so a cause that comes while the object is being planned is not cleared with it.
 
-use lockstep_domain::{IntegrationId, ObjectKind, TeamSource};
-use lockstep_entity::{directory_user, dirty_key, integration, run, run_change};
+use lockstep_domain::{IntegrationId, TeamSource};
+use lockstep_entity::{directory_user, dirty_key, integration};
 use sea_orm::sea_query::{Expr, OnConflict, Query, SelectStatement};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _,
-    ExprTrait, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend,
+    EntityTrait as _, ExprTrait, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
 };
 use uuid::Uuid;
 
 use crate::column::rows_per_statement;
 use crate::lease::Step;
 use crate::run::Run;
+use crate::run_tx::RunTx;
 use crate::{Lease, Store, StoreError, Tx};
 
 /// The kind of keys that are object ids of accounts.
@@ -22,6 +24,9 @@ pub(crate) const USER: &str = "USER";
 
 /// The kind of the one key that says that only a list can tell how things are.
 pub(crate) const LIST: &str = "LIST";
+
+/// What PostgreSQL's advisory locks of integrations stand for: their keys.
+const KEYS_OF_AN_INTEGRATION: i32 = 1;
 
 /// The kind of keys that are object ids of groups or managers, whose teams have to be looked at.
 pub(crate) const fn kind_of(source: TeamSource) -> &'static str {
@@ -47,7 +52,7 @@ impl Store {
         keys: impl IntoIterator<Item = String>,
     ) -> Result<(), StoreError> {
         let mark = self.fresh_id();
-        let rows: Vec<_> = keys
+        let mut rows = keys
             .into_iter()
             .map(|key| dirty_key::ActiveModel {
                 integration_id: Set(integration.0),
@@ -56,7 +61,12 @@ impl Store {
                 mark: Set(mark),
                 planned_by: Set(None),
             })
-            .collect();
+            .peekable();
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+        lock_keys(tx, integration).await?;
+        let rows: Vec<_> = rows.collect();
         for chunk in rows.chunks(rows_per_statement(5)) {
             dirty_key::Entity::insert_many(chunk.iter().cloned())
                 .on_conflict(new_mark())
@@ -102,8 +112,8 @@ impl Store {
         step: Step,
         mark: Uuid,
     ) -> Result<Run, StoreError> {
-        let tx = self.begin().await?;
-        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
+        let tx = self.begin_run(lease, step).await?;
+        lock_keys(&tx, lease.integration_id).await?;
         dirty_key::Entity::delete_many()
             .filter(dirty_key::Column::IntegrationId.eq(lease.integration_id.0))
             .filter(dirty_key::Column::Kind.eq(LIST))
@@ -111,44 +121,7 @@ impl Store {
             .exec(&tx)
             .await
             .map_err(StoreError::of("note that everything was listed"))?;
-        tx.commit()
-            .await
-            .map_err(StoreError::of("note that everything was listed"))?;
-        Run::read(row)
-    }
-
-    /// Marks every account that meets a condition, without reading them.
-    pub(crate) async fn mark_dirty_where(
-        &self,
-        tx: &Tx,
-        integration: IntegrationId,
-        which: Condition,
-    ) -> Result<(), StoreError> {
-        let chosen = Query::select()
-            .expr(Expr::val(integration.0))
-            .expr(Expr::val(USER))
-            .column(directory_user::Column::ExternalId)
-            .expr(Expr::val(self.fresh_id()))
-            .from(directory_user::Entity)
-            .cond_where(which)
-            .to_owned();
-        insert_marks(tx, chosen).await
-    }
-
-    /// Marks again what a plan decided on that is thrown away: its outcomes are gone with it.
-    pub(crate) async fn mark_thrown_away(&self, tx: &Tx, lease: &Lease) -> Result<(), StoreError> {
-        let planned = Query::select()
-            .distinct()
-            .expr(Expr::val(lease.integration_id.0))
-            .expr(Expr::val(USER))
-            .column(run_change::Column::ExternalId)
-            .expr(Expr::val(self.fresh_id()))
-            .from(run_change::Entity)
-            .and_where(run_change::Column::RunId.eq(lease.run_id.0))
-            // Keys of teams are cleared only when a run has applied its plan, so they are all still there.
-            .and_where(run_change::Column::ObjectKind.eq(ObjectKind::User.as_str()))
-            .to_owned();
-        insert_marks(tx, planned).await
+        tx.commit("note that everything was listed").await
     }
 
     /// Marks every account of an integration and everything that a team can be made from: the rules changed.
@@ -160,9 +133,16 @@ impl Store {
         tx: &Tx,
         integration: IntegrationId,
     ) -> Result<(), StoreError> {
-        let everyone =
-            Condition::all().add(directory_user::Column::IntegrationId.eq(integration.0));
-        self.mark_dirty_where(tx, integration, everyone).await?;
+        lock_keys(tx, integration).await?;
+        let everyone = Query::select()
+            .expr(Expr::val(integration.0))
+            .expr(Expr::val(USER))
+            .column(directory_user::Column::ExternalId)
+            .expr(Expr::val(self.fresh_id()))
+            .from(directory_user::Entity)
+            .and_where(directory_user::Column::IntegrationId.eq(integration.0))
+            .to_owned();
+        insert_marks(tx, everyone).await?;
         self.mark_all_teams(tx, integration).await
     }
 
@@ -206,11 +186,8 @@ impl Store {
     }
 
     /// Whether the rules are still those that a run works with.
-    pub(crate) async fn has_same_rules(
-        &self,
-        tx: &Tx,
-        run: &run::Model,
-    ) -> Result<bool, StoreError> {
+    pub(crate) async fn has_same_rules(&self, tx: &RunTx) -> Result<bool, StoreError> {
+        let run = tx.run();
         let rules: Option<i32> = integration::Entity::find_by_id(run.integration_id)
             .select_only()
             .column(integration::Column::RulesVersion)
@@ -225,13 +202,14 @@ impl Store {
     /// run began: then everyone has to be looked at by the new ones (fault E11).
     pub(crate) async fn clear_dirty(
         &self,
-        tx: &Tx,
-        run: &run::Model,
+        tx: &RunTx,
         keys: &[DirtyKey],
     ) -> Result<(), StoreError> {
-        if !self.has_same_rules(tx, run).await? {
+        if keys.is_empty() || !self.has_same_rules(tx).await? {
             return Ok(());
         }
+        let integration = tx.run().integration_id;
+        lock_keys(tx, integration.into()).await?;
         for chunk in keys.chunks(rows_per_statement(2)) {
             // Almost all keys of a chunk share a mark, so one statement a mark is one or two statements.
             let mut marks: Vec<Uuid> = chunk.iter().map(|key| key.mark).collect();
@@ -243,7 +221,7 @@ impl Store {
                     .filter(|key| key.mark == mark)
                     .map(|key| key.key.as_str());
                 dirty_key::Entity::delete_many()
-                    .filter(dirty_key::Column::IntegrationId.eq(run.integration_id))
+                    .filter(dirty_key::Column::IntegrationId.eq(integration))
                     .filter(dirty_key::Column::Kind.eq(USER))
                     .filter(ExprTrait::eq(Expr::col(dirty_key::Column::Mark), mark))
                     .filter(dirty_key::Column::Key.is_in(keys))
@@ -254,6 +232,24 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Keeps others from writing keys of an integration until the transaction ends. On SQLite there is one writer anyway.
+///
+/// Whoever writes keys takes it first, and waits for nothing else after it. So rules that mark everyone and pages that
+/// mark a few can come in any order, each in another one, and neither waits for the other in a circle.
+pub(crate) async fn lock_keys(tx: &Tx, integration: IntegrationId) -> Result<(), StoreError> {
+    if tx.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    // Two integrations that share a number wait for each other now and then, and that is all.
+    let [.., a, b, c, d] = integration.0.into_bytes();
+    let number = i32::from_be_bytes([a, b, c, d]);
+    let lock = format!("SELECT pg_advisory_xact_lock({KEYS_OF_AN_INTEGRATION}, {number})");
+    tx.execute_unprepared(&lock)
+        .await
+        .map_err(StoreError::of("mark what has to be looked at"))?;
+    Ok(())
 }
 
 pub(crate) async fn insert_marks(tx: &Tx, chosen: SelectStatement) -> Result<(), StoreError> {

@@ -62,11 +62,38 @@ impl StoreError {
         }
     }
 
+    /// The code with which the database refused what a row holds; none when it failed in another way. Another row may
+    /// well be written.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        let Self::Database {
+            source:
+                DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)),
+            ..
+        } = self
+        else {
+            return None;
+        };
+        let code = error.as_database_error()?.code()?;
+        is_refusing_code(&code).then(|| code.into_owned())
+    }
+
     /// Whether a unique key was taken already.
     #[must_use]
     pub fn is_taken(&self) -> bool {
         matches!(self, Self::Database { source, .. } if matches!(source.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))))
     }
+}
+
+/// What the database says of the values of a row: PostgreSQL's classes 22 (data), 23 (integrity) and 44 (views), and what
+/// a trigger raises (P0001); SQLite's constraints (19), with their extended forms in the low byte.
+fn is_refusing_code(code: &str) -> bool {
+    let of_sqlite = code.len() < 5 && code.parse::<u32>().is_ok_and(|code| code & 0xff == 19);
+    of_sqlite
+        || code == "P0001"
+        || ["22", "23", "44"]
+            .iter()
+            .any(|class| code.len() == 5 && code.starts_with(class))
 }
 
 fn is_passing(error: &DbErr) -> bool {
@@ -125,6 +152,18 @@ mod tests {
         }
         for code in ["23505", "42703", "22001", "2067", "1"] {
             assert!(!is_passing_code(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_row_holds_is_refused() {
+        for code in [
+            "23505", "23514", "22021", "P0001", "44000", "19", "2067", "1811",
+        ] {
+            assert!(is_refusing_code(code), "{code}");
+        }
+        for code in ["40P01", "42703", "53100", "57014", "5", "13"] {
+            assert!(!is_refusing_code(code), "{code}");
         }
     }
 }

@@ -9,8 +9,9 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use crate::column::to_json;
 use crate::integration::Integration;
-use crate::lease::Step;
+use crate::lease::{Renewed, Step};
 use crate::run::Run;
+use crate::run_tx::{advance, progress};
 use crate::{Lease, Store, StoreError, Tx};
 
 /// How a run ended.
@@ -46,6 +47,12 @@ impl Store {
     /// When the database fails or the lease is lost.
     pub async fn finish_run(&self, lease: &Lease, end: &End) -> Result<Run, StoreError> {
         let operation = "end a run";
+        // Whatever this worker wrote last is there now, or never will be.
+        if self.renew_lease(lease).await? == Renewed::Lost {
+            return Err(StoreError::LeaseLost);
+        }
+        // Counted before anything is locked: a plan is long, and mutations wait for the integration.
+        let summary = self.summarize(lease.run_id).await?;
         let tx = self.begin().await?;
         // The integration first, as every mutation does: in the other order the two could wait for each other.
         let integration = self
@@ -56,12 +63,9 @@ impl Store {
             processed: 0,
             total: None,
         };
-        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
-        let summary = self.summarize(&tx, &row).await?;
         let state = end.state(&summary);
-        let ended = run::Entity::update_many()
+        let ended = progress(self, step, 0)
             .col_expr(run::Column::State, state.as_str().into())
-            .col_expr(run::Column::Percent, 100.into())
             .col_expr(run::Column::FinishedAt, self.now().into())
             .col_expr(
                 run::Column::LeaseUntil,
@@ -70,12 +74,8 @@ impl Store {
             .col_expr(run::Column::Summary, to_json(&summary).into())
             .col_expr(run::Column::Cost, to_json(&end.cost).into())
             .col_expr(run::Column::Warnings, to_json(&end.warnings).into())
-            .col_expr(run::Column::Error, end.error.as_ref().map(to_json).into())
-            .filter(run::Column::Id.eq(lease.run_id.0))
-            .exec_with_returning(&tx)
-            .await
-            .map_err(StoreError::of(operation))?;
-        let run = Run::read(crate::run::found(ended.into_iter().next(), operation)?)?;
+            .col_expr(run::Column::Error, end.error.as_ref().map(to_json).into());
+        let run = Run::read(advance(&tx, lease, ended).await?)?;
         if run.kind == RunKind::Sync {
             self.follow_up(&tx, &run, integration.map(|(integration, _)| integration))
                 .await?;

@@ -15,9 +15,9 @@ use sea_orm::{
 use crate::column::{parse, rows_per_statement};
 use crate::lease::Step;
 use crate::mirror::mark_seen;
-use crate::read::forget_seen;
 use crate::run::Run;
-use crate::{Lease, Store, StoreError, Tx};
+use crate::run_tx::{BATCH, RunTx};
+use crate::{Lease, Store, StoreError};
 
 /// What asking the directory about missing groups said.
 #[derive(Debug, Clone, Default)]
@@ -41,8 +41,7 @@ impl Store {
         page: Vec<GroupPatch>,
         seen_in_attempt: Option<i32>,
     ) -> Result<(Run, u64), StoreError> {
-        let tx = self.begin().await?;
-        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
+        let tx = self.begin_run(lease, step).await?;
         let ids: BTreeSet<ExternalId> =
             page.iter().map(|patch| patch.external_id.clone()).collect();
         let known = groups(&tx, lease.integration_id, ids.iter()).await?;
@@ -58,16 +57,13 @@ impl Store {
         if let Some(attempt) = seen_in_attempt {
             mark_seen(&tx, lease, attempt, &ids).await?;
         }
-        tx.commit()
-            .await
-            .map_err(StoreError::of("save a page of groups"))?;
-        Ok((Run::read(row)?, changed))
+        Ok((tx.commit("save a page of groups").await?, changed))
     }
 
     /// Writes the groups that are different in the end, and returns their ids.
     async fn save_groups(
         &self,
-        tx: &Tx,
+        tx: &RunTx,
         lease: &Lease,
         known: &BTreeMap<ExternalId, DirectoryGroup>,
         page: &[GroupPatch],
@@ -109,9 +105,6 @@ impl Store {
         step: Step,
         attempt: i32,
     ) -> Result<u64, StoreError> {
-        let operation = "mark which groups are missing";
-        let tx = self.begin().await?;
-        self.advance(&tx, lease, step, 0, |update| update).await?;
         let seen = Query::select()
             .expr(Expr::val(1))
             .from(read_seen::Entity)
@@ -122,20 +115,43 @@ impl Store {
                     .equals((directory_group::Entity, directory_group::Column::ExternalId)),
             )
             .to_owned();
-        let marked = directory_group::Entity::update_many()
+        let missing = Condition::all()
+            .add(directory_group::Column::Presence.eq(Presence::Present.as_str()))
+            .add(Expr::exists(seen).not());
+        let (mut after, mut marked) = (None, 0);
+        loop {
+            let which = missing.clone();
+            let ids = self
+                .group_ids(lease.integration_id, which, after.as_ref(), BATCH)
+                .await?;
+            let Some(last) = ids.last() else {
+                return Ok(marked);
+            };
+            after = Some(last.clone());
+            marked += ids.len() as u64;
+            self.note_groups_missing(lease, step, &ids).await?;
+        }
+    }
+
+    async fn note_groups_missing(
+        &self,
+        lease: &Lease,
+        step: Step,
+        ids: &[ExternalId],
+    ) -> Result<Run, StoreError> {
+        let operation = "mark which groups are missing";
+        let tx = self.begin_run(lease, step).await?;
+        directory_group::Entity::update_many()
             .col_expr(
                 directory_group::Column::Presence,
                 Presence::Missing.as_str().into(),
             )
             .filter(directory_group::Column::IntegrationId.eq(lease.integration_id.0))
-            .filter(directory_group::Column::Presence.eq(Presence::Present.as_str()))
-            .filter(Condition::all().add(Expr::exists(seen).not()))
+            .filter(directory_group::Column::ExternalId.is_in(ids.iter().map(ExternalId::as_str)))
             .exec(&tx)
             .await
             .map_err(StoreError::of(operation))?;
-        forget_seen(&tx, lease).await?;
-        tx.commit().await.map_err(StoreError::of(operation))?;
-        Ok(marked.rows_affected)
+        tx.commit(operation).await
     }
 
     /// Returns groups that were missing from a list, in the order of their ids.
@@ -227,7 +243,7 @@ impl Store {
 }
 
 pub(crate) async fn write_groups(
-    tx: &Tx,
+    tx: &RunTx,
     integration: IntegrationId,
     groups: impl Iterator<Item = DirectoryGroup>,
 ) -> Result<(), StoreError> {

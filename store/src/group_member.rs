@@ -18,7 +18,8 @@ use crate::column::rows_per_statement;
 use crate::group::{groups, write_groups};
 use crate::lease::Step;
 use crate::run::Run;
-use crate::{Lease, Store, StoreError, Tx};
+use crate::run_tx::RunTx;
+use crate::{Lease, Store, StoreError};
 
 /// Members that are compared together when a large group is swept.
 const WALK: u64 = 1_000;
@@ -57,8 +58,7 @@ impl Store {
         step: Step,
         lists: &[MemberList],
     ) -> Result<(Run, Listed), StoreError> {
-        let tx = self.begin().await?;
-        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
+        let tx = self.begin_run(lease, step).await?;
         let mut listed = Listed::default();
         for list in lists {
             let mut known = present(&tx, lease, list).await?;
@@ -87,8 +87,7 @@ impl Store {
         let touched = listed.changed.iter().cloned();
         self.mark_teams(&tx, lease.integration_id, TeamSource::Group, touched)
             .await?;
-        tx.commit().await.map_err(StoreError::of("save members"))?;
-        Ok((Run::read(row)?, listed))
+        Ok((tx.commit("save members").await?, listed))
     }
 
     /// Returns the members of one group that a list of several pages did not name; `is_listed` says which it did.
@@ -135,16 +134,12 @@ impl Store {
         relation: MemberRelation,
         ids: &[&ExternalId],
     ) -> Result<Run, StoreError> {
-        let tx = self.begin().await?;
-        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
+        let tx = self.begin_run(lease, step).await?;
         delete_members(&tx, lease, group, relation, ids).await?;
         let touched = (!ids.is_empty()).then(|| group.clone());
         self.mark_teams(&tx, lease.integration_id, TeamSource::Group, touched)
             .await?;
-        tx.commit()
-            .await
-            .map_err(StoreError::of("remove members"))?;
-        Run::read(row)
+        tx.commit("remove members").await
     }
 
     /// Notes what is known of the members of groups now; those for which that is news have to be looked at.
@@ -157,8 +152,7 @@ impl Store {
         step: Step,
         read: &BTreeMap<ExternalId, MembersRead>,
     ) -> Result<Run, StoreError> {
-        let tx = self.begin().await?;
-        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
+        let tx = self.begin_run(lease, step).await?;
         let known = groups(&tx, lease.integration_id, read.keys()).await?;
         let changed: Vec<DirectoryGroup> = known
             .into_values()
@@ -174,16 +168,13 @@ impl Store {
         write_groups(&tx, lease.integration_id, changed.into_iter()).await?;
         self.mark_teams(&tx, lease.integration_id, TeamSource::Group, touched)
             .await?;
-        tx.commit()
-            .await
-            .map_err(StoreError::of("note which members are known"))?;
-        Run::read(row)
+        tx.commit("note which members are known").await
     }
 
     /// Applies the members and owners that a delta says joined or left; whether there were any.
     pub(crate) async fn save_member_changes(
         &self,
-        tx: &Tx,
+        tx: &RunTx,
         lease: &Lease,
         patch: &GroupPatch,
     ) -> Result<bool, StoreError> {
@@ -280,7 +271,7 @@ async fn present(
 }
 
 async fn write_members(
-    tx: &Tx,
+    tx: &RunTx,
     lease: &Lease,
     group: &ExternalId,
     relation: MemberRelation,
@@ -316,7 +307,7 @@ async fn write_members(
 }
 
 async fn delete_members(
-    tx: &Tx,
+    tx: &RunTx,
     lease: &Lease,
     group: &ExternalId,
     relation: MemberRelation,

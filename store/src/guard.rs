@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::Duration;
 use lockstep_domain::{
     ChangeAction, ChangeId, ChangeOutcome, ChangeReasonCode, ContentHash, HoldCategory,
-    InboundRules, RunKind, RunPhase, RunWarning, UserId,
+    InboundRules, RunPhase, RunWarning, UserId,
 };
-use lockstep_entity::{hold as hold_row, run, run_change};
+use lockstep_entity::{hold as hold_row, run_change};
 use lockstep_sync::guard::{Excess, Tally, excesses, last_owner};
 use lockstep_sync::ordering::{AddressMove, Fate, Order, order};
 use sea_orm::sea_query::{Expr, Query};
@@ -17,18 +17,15 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::dependent::leave_out_unmade;
+use crate::column::{count, rows_per_statement};
 use crate::lease::Step;
-use crate::plan::planned;
+use crate::plan::{complete, planned};
 use crate::run::Run;
-use crate::team_guard::hold_followers;
-use crate::{Lease, Store, StoreError, Tx};
+use crate::run_tx::{BATCH, RunTx};
+use crate::{Lease, Store, StoreError};
 
 /// How long a hold waits for an owner (D-49).
 pub const HOLD_DAYS: i64 = 7;
-
-/// Rows read at a time when the whole plan is walked.
-const WALK: u64 = 1_000;
 
 /// What a run is doing while its plan is guarded.
 const GUARDING: Step = Step {
@@ -47,8 +44,9 @@ pub struct Verdict {
 }
 
 impl Store {
-    /// Guards the planned changes of users in one transaction: the last owner stays, what is over a limit is held with
-    /// whatever waits for it, and address moves get their order. Teams are planned against what is left.
+    /// Guards the planned changes of users: the last owner stays, what is over a limit is held with whatever waits for it,
+    /// and address moves get their order. Teams are planned against what is left. What a crash leaves half guarded is
+    /// thrown away with the plan.
     ///
     /// # Errors
     /// When the database fails or the lease is lost.
@@ -57,28 +55,25 @@ impl Store {
         lease: &Lease,
         rules: &InboundRules,
     ) -> Result<(Run, Verdict), StoreError> {
-        let tx = self.begin().await?;
-        let row = self
-            .advance(&tx, lease, GUARDING, 0, |update| update)
-            .await?;
         // Counted before the last owner is spared, who is one of those who would go.
-        let held = excesses(&self.tally(&tx, lease).await?, &rules.limits);
-        let protected_owner = self.protect_last_owner(&tx, lease).await?;
+        let held = excesses(&self.tally(lease).await?, &rules.limits);
+        let protected_owner = self.protect_last_owner(lease).await?;
         for excess in &held {
-            self.hold_users(&tx, lease, excess).await?;
+            self.hold_users(lease, excess).await?;
         }
-        let order = order(&self.address_moves(&tx, lease).await?);
-        self.save_order(&tx, lease, &order).await?;
-        tx.commit().await.map_err(StoreError::of("guard a plan"))?;
+        let order = order(&self.address_moves(lease).await?);
+        self.save_order(lease, &order).await?;
+        let run = self.report(lease, GUARDING).await?;
         let verdict = Verdict {
             held,
             protected_owner,
         };
-        Ok((Run::read(row)?, verdict))
+        Ok((run, verdict))
     }
 
     /// Guards the planned changes of teams and memberships, opens a hold for all that is held (`users` is what was held of
-    /// them), and completes the plan. `notes` are problems that came up so far.
+    /// them), and completes the plan. `notes` are problems that came up so far. What a crash leaves half guarded is
+    /// thrown away with the plan; only the last transaction makes it complete.
     ///
     /// # Errors
     /// When the database fails or the lease is lost.
@@ -90,102 +85,122 @@ impl Store {
         notes: &[RunWarning],
         preview: bool,
     ) -> Result<(Run, Verdict), StoreError> {
-        let tx = self.begin().await?;
-        self.advance(&tx, lease, GUARDING, 0, |update| update)
-            .await?;
         let mut verdict = users;
-        hold_followers(&tx, lease, &verdict.held).await?;
+        self.hold_followers(lease, &verdict.held).await?;
         // What counts on a change that is left out already: first the archivals, then what they take away.
         for _ in 0..2 {
-            leave_out_unmade(&tx, lease).await?;
+            self.leave_out_unmade(lease, GUARDING).await?;
         }
-        verdict
-            .held
-            .extend(self.hold_teams(&tx, lease, rules).await?);
+        verdict.held.extend(self.hold_teams(lease, rules).await?);
+        let held = self.plan_hash(lease, ChangeOutcome::Held).await?;
+        let planned = self.plan_hash(lease, ChangeOutcome::Planned).await?;
+        let done = Step {
+            processed: 1,
+            total: Some(1),
+            ..GUARDING
+        };
+        let mut tx = self.begin_run(lease, done).await?;
         // A preview shows what would be held; only a real run asks for a decision.
         let hold = if preview {
             None
         } else {
-            self.carry_hold(&tx, lease, &verdict.held).await?
+            self.carry_hold(&tx, lease, held, &verdict.held).await?
         };
-        let plan_hash = self.plan_hash(&tx, lease, ChangeOutcome::Planned).await?;
-        let row = self.tell_held(&tx, lease, hold, plan_hash, notes).await?;
-        tx.commit().await.map_err(StoreError::of("guard a plan"))?;
-        Ok((Run::read(row)?, verdict))
+        complete(&mut tx, hold, planned, notes).await?;
+        Ok((tx.commit("guard a plan").await?, verdict))
     }
 
-    async fn tell_held(
+    /// Tells subscribers of rows that were decided on and not told yet; of a preview all rows, as what it worked out is all
+    /// there is to tell. Safe to repeat, and to be repeated by whoever takes the run up.
+    ///
+    /// # Errors
+    /// When the database fails or the lease is lost.
+    pub async fn tell_decided(
         &self,
-        tx: &Tx,
         lease: &Lease,
-        hold: Option<(Uuid, String)>,
-        plan_hash: Option<String>,
-        notes: &[RunWarning],
-    ) -> Result<run::Model, StoreError> {
-        let row = self
-            .complete_plan(tx, lease, hold, plan_hash, notes)
-            .await?;
-        // The place in the change log is unique and rising, so it numbers the events of this transaction as well.
-        let base = row.sequence;
-        let told = run_change::Entity::update_many()
-            .col_expr(
-                run_change::Column::EventSequence,
-                Expr::col(run_change::Column::Sequence).add(base),
-            )
-            .filter(run_change::Column::RunId.eq(lease.run_id.0))
-            .filter(run_change::Column::EventSequence.is_null())
-            .filter(
-                Condition::all().add_option(
-                    // What a preview worked out is all there is to tell; a real run tells when it has applied.
-                    (row.kind != RunKind::Preview.as_str())
-                        .then(|| run_change::Column::Outcome.ne(ChangeOutcome::Planned.as_str())),
-                ),
-            )
-            .exec(tx)
-            .await
-            .map_err(StoreError::of("number held changes"))?;
-        if told.rows_affected == 0 {
-            return Ok(row);
+        step: Step,
+        preview: bool,
+    ) -> Result<(), StoreError> {
+        use run_change::Column;
+        let operation = "number events";
+        let decided = (!preview).then(|| Column::Outcome.ne(ChangeOutcome::Planned.as_str()));
+        let untold = Condition::all()
+            .add(Column::RunId.eq(lease.run_id.0))
+            .add(Column::EventSequence.is_null())
+            .add_option(decided);
+        while let Some((first, last)) = self.next_places(untold.clone()).await? {
+            // The place in the change log numbers the events as well: one for each place from the first to the last.
+            let span = last - first + 1;
+            let tx = self.begin_telling(lease, step, count(span)).await?;
+            let offset = tx.first_event(count(span)) - first;
+            run_change::Entity::update_many()
+                .col_expr(
+                    Column::EventSequence,
+                    Expr::col(Column::Sequence).add(offset),
+                )
+                .filter(untold.clone())
+                .filter(Column::Sequence.between(first, last))
+                .exec(&tx)
+                .await
+                .map_err(StoreError::of(operation))?;
+            tx.commit(operation).await?;
         }
-        self.advance(tx, lease, GUARDING, row.change_count, |update| update)
-            .await
+        Ok(())
     }
 
-    async fn tally(&self, tx: &Tx, lease: &Lease) -> Result<Tally, StoreError> {
+    /// The first and the last of the next places in the change log where rows meet a condition, a batch of them.
+    async fn next_places(&self, which: Condition) -> Result<Option<(i64, i64)>, StoreError> {
+        let places: Vec<i64> = run_change::Entity::find()
+            .select_only()
+            .column(run_change::Column::Sequence)
+            .filter(which)
+            .order_by_asc(run_change::Column::Sequence)
+            .limit(BATCH)
+            .into_tuple()
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read the change log"))?;
+        Ok(places.first().copied().zip(places.last().copied()))
+    }
+
+    async fn tally(&self, lease: &Lease) -> Result<Tally, StoreError> {
         let deactivations =
             planned(lease).filter(run_change::Column::Action.eq(ChangeAction::Deactivate.as_str()));
         let moves = planned(lease).filter(run_change::Column::MovesAddress.eq(true));
         let operation = "count what was planned";
         Ok(Tally {
-            source_accounts: self.count_accounts(tx, lease.integration_id).await?,
-            linked_active_users: self.count_linked_active(tx, lease.integration_id.0).await?,
+            source_accounts: self.count_accounts(lease.integration_id).await?,
+            linked_active_users: self.count_linked_active(lease.integration_id.0).await?,
             user_deactivations: deactivations
-                .count(tx)
+                .count(self.db())
                 .await
                 .map_err(StoreError::of(operation))?,
-            email_changes: moves.count(tx).await.map_err(StoreError::of(operation))?,
+            email_changes: moves
+                .count(self.db())
+                .await
+                .map_err(StoreError::of(operation))?,
         })
     }
 
-    async fn hold_users(&self, tx: &Tx, lease: &Lease, excess: &Excess) -> Result<(), StoreError> {
+    async fn hold_users(&self, lease: &Lease, excess: &Excess) -> Result<(), StoreError> {
         let of_category = if excess.category == HoldCategory::EmailChanges {
             run_change::Column::MovesAddress.eq(true)
         } else {
             run_change::Column::Action.eq(ChangeAction::Deactivate.as_str())
         };
-        hold(tx, lease, Condition::all().add(of_category), excess).await
+        self.hold_rows(lease, of_category.into(), excess).await
     }
 
     /// D-19: when every active owner would go, one stays.
-    async fn protect_last_owner(&self, tx: &Tx, lease: &Lease) -> Result<bool, StoreError> {
-        let owners = self.active_owners(tx, lease.organization_id).await?;
+    async fn protect_last_owner(&self, lease: &Lease) -> Result<bool, StoreError> {
+        let owners = self.active_owners(lease.organization_id).await?;
         let leaving: Vec<(Uuid, Option<Uuid>)> = planned(lease)
             .select_only()
             .columns([run_change::Column::Id, run_change::Column::PlatformId])
             .filter(run_change::Column::Action.eq(ChangeAction::Deactivate.as_str()))
             .filter(run_change::Column::PlatformId.is_in(owners.iter().map(|id| id.0)))
             .into_tuple()
-            .all(tx)
+            .all(self.db())
             .await
             .map_err(StoreError::of("look for leaving owners"))?;
         let leaving: Vec<_> = leaving
@@ -200,19 +215,13 @@ impl Store {
             code: ChangeReasonCode::LastOwnerProtected,
             message: "The organization would have no active owner left.".to_owned(),
         };
-        reword(
-            tx,
-            lease,
-            Condition::all().add(run_change::Column::Id.eq(stays.0)),
-            &outcome,
-            None,
-        )
-        .await?;
+        let which = run_change::Column::Id.eq(stays.0).into();
+        self.reword(lease, GUARDING, which, &outcome, None).await?;
         Ok(true)
     }
 
     /// Loads the changes that wait for an address, and those they wait for; almost always none.
-    async fn address_moves(&self, tx: &Tx, lease: &Lease) -> Result<Vec<AddressMove>, StoreError> {
+    async fn address_moves(&self, lease: &Lease) -> Result<Vec<AddressMove>, StoreError> {
         let awaited = Query::select()
             .column(run_change::Column::WaitsFor)
             .from(run_change::Entity)
@@ -239,7 +248,7 @@ impl Store {
             )
             .order_by_asc(run_change::Column::Sequence)
             .into_tuple()
-            .all(tx)
+            .all(self.db())
             .await
             .map_err(StoreError::of("read address moves"))?;
         let fate = |outcome: &str| match outcome {
@@ -260,53 +269,62 @@ impl Store {
             .collect())
     }
 
-    async fn save_order(&self, tx: &Tx, lease: &Lease, order: &Order) -> Result<(), StoreError> {
-        for (change, fate) in &order.blocked {
-            let outcome = match fate {
-                Fate::Held => Reworded {
-                    outcome: ChangeOutcome::Held,
-                    code: ChangeReasonCode::LimitExceeded,
-                    message: "The wanted address is given up by a change that is held.".to_owned(),
-                },
-                Fate::Goes | Fate::Dropped => Reworded {
-                    outcome: ChangeOutcome::Skipped,
-                    code: ChangeReasonCode::Dependency,
-                    message: "The wanted address belongs to a user who cannot give it up."
-                        .to_owned(),
-                },
-            };
-            let held = (*fate == Fate::Held).then_some(HoldCategory::EmailChanges);
-            reword(
-                tx,
-                lease,
-                Condition::all().add(run_change::Column::Id.eq(change.0)),
-                &outcome,
-                held,
-            )
-            .await?;
-        }
-        for (component, changes) in (1_i64..).zip(&order.components) {
-            for (place, change) in (1_i64..).zip(changes) {
-                run_change::Entity::update_many()
-                    .col_expr(run_change::Column::Component, component.into())
-                    .col_expr(run_change::Column::ComponentOrder, place.into())
-                    .filter(run_change::Column::Id.eq(change.0))
-                    .exec(tx)
-                    .await
-                    .map_err(StoreError::of("order address moves"))?;
+    async fn save_order(&self, lease: &Lease, order: &Order) -> Result<(), StoreError> {
+        for fate in [Fate::Held, Fate::Dropped] {
+            let is_of = |of: &Fate| (*of == Fate::Held) == (fate == Fate::Held);
+            let blocked: Vec<Uuid> = order
+                .blocked
+                .iter()
+                .filter(|(_, of)| is_of(of))
+                .map(|(change, _)| change.0)
+                .collect();
+            let (outcome, category) = blocked_by(fate);
+            for ids in blocked.chunks(rows_per_statement(1)) {
+                let which = run_change::Column::Id.is_in(ids.iter().copied()).into();
+                self.reword(lease, GUARDING, which, &outcome, category)
+                    .await?;
             }
         }
+        let components = (1_i64..).zip(&order.components);
+        let places: Vec<(i64, i64, ChangeId)> = components
+            .flat_map(|(component, changes)| {
+                let places = (1_i64..).zip(changes);
+                places.map(move |(place, change)| (component, place, *change))
+            })
+            .collect();
+        for places in places.chunks(rows_per_statement(1)) {
+            self.save_components(lease, places).await?;
+        }
         Ok(())
+    }
+
+    async fn save_components(
+        &self,
+        lease: &Lease,
+        places: &[(i64, i64, ChangeId)],
+    ) -> Result<Run, StoreError> {
+        let operation = "order address moves";
+        let tx = self.begin_run(lease, GUARDING).await?;
+        for (component, place, change) in places {
+            run_change::Entity::update_many()
+                .col_expr(run_change::Column::Component, (*component).into())
+                .col_expr(run_change::Column::ComponentOrder, (*place).into())
+                .filter(run_change::Column::Id.eq(change.0))
+                .exec(&tx)
+                .await
+                .map_err(StoreError::of(operation))?;
+        }
+        tx.commit(operation).await
     }
 
     /// Opens a hold, carries the open one on, or closes it when nothing is held any more (D-49).
     async fn carry_hold(
         &self,
-        tx: &Tx,
+        tx: &RunTx,
         lease: &Lease,
+        hash: Option<String>,
         held: &[Excess],
-    ) -> Result<Option<(Uuid, String)>, StoreError> {
-        let hash = self.plan_hash(tx, lease, ChangeOutcome::Held).await?;
+    ) -> Result<Option<Uuid>, StoreError> {
         let open = self.open_hold_row(tx, lease.integration_id).await?;
         let Some(hash) = hash else {
             if let Some(open) = open {
@@ -326,18 +344,18 @@ impl Store {
             Some(open) => {
                 hold_row::Entity::update_many()
                     .col_expr(hold_row::Column::RunId, lease.run_id.0.into())
-                    .col_expr(hold_row::Column::PlanHash, hash.clone().into())
+                    .col_expr(hold_row::Column::PlanHash, hash.into())
                     .col_expr(hold_row::Column::Categories, categories.into())
                     .filter(hold_row::Column::Id.eq(open.id))
                     .exec(tx)
                     .await
                     .map_err(StoreError::of("carry a hold on"))?;
-                Ok(Some((open.id, hash)))
+                Ok(Some(open.id))
             }
             None => self
                 .open_hold(tx, lease, &hash, categories, Duration::days(HOLD_DAYS))
                 .await
-                .map(|id| Some((id, hash))),
+                .map(Some),
         }
     }
 
@@ -347,7 +365,6 @@ impl Store {
     /// else has to be looked at.
     async fn plan_hash(
         &self,
-        tx: &Tx,
         lease: &Lease,
         outcome: ChangeOutcome,
     ) -> Result<Option<String>, StoreError> {
@@ -358,7 +375,7 @@ impl Store {
             String,
             Option<sea_orm::JsonValue>,
         );
-        let (mut sum, mut count, mut after) = (0_u128, 0_u64, 0);
+        let (mut sum, mut rows_hashed, mut after) = (0_u128, 0_u64, 0);
         loop {
             let rows: Vec<Row> = run_change::Entity::of_run(lease.run_id.0)
                 .select_only()
@@ -372,9 +389,9 @@ impl Store {
                 .filter(run_change::Column::Outcome.eq(outcome.as_str()))
                 .filter(run_change::Column::Sequence.gt(after))
                 .order_by_asc(run_change::Column::Sequence)
-                .limit(WALK)
+                .limit(BATCH)
                 .into_tuple()
-                .all(tx)
+                .all(self.db())
                 .await
                 .map_err(StoreError::of("hash a plan"))?;
             let Some((last, ..)) = rows.last() else { break };
@@ -388,12 +405,12 @@ impl Store {
                     wanted.as_deref(),
                 ]);
                 sum = sum.wrapping_add(row.as_number());
-                count += 1;
+                rows_hashed += 1;
             }
         }
-        let (sum, rows) = (format!("{sum:032x}"), count.to_string());
+        let (sum, rows) = (format!("{sum:032x}"), rows_hashed.to_string());
         let hash = ContentHash::of([Some(sum.as_str()), Some(&rows)]);
-        Ok((count > 0).then(|| hash.as_str().to_owned()))
+        Ok((rows_hashed > 0).then(|| hash.as_str().to_owned()))
     }
 }
 
@@ -410,22 +427,26 @@ fn sorted_text(json: &sea_orm::JsonValue) -> String {
     }
 }
 
-/// Holds planned rows of a category that is over its limit.
-pub(crate) async fn hold(
-    tx: &Tx,
-    lease: &Lease,
-    which: Condition,
-    excess: &Excess,
-) -> Result<(), StoreError> {
-    let outcome = Reworded {
-        outcome: ChangeOutcome::Held,
-        code: ChangeReasonCode::LimitExceeded,
-        message: format!(
-            "{} of {} would change; the limit is {}.",
-            excess.count, excess.out_of, excess.limit
-        ),
-    };
-    reword(tx, lease, which, &outcome, Some(excess.category)).await
+/// What becomes of a change that waits for an address that is not given up.
+fn blocked_by(fate: Fate) -> (Reworded, Option<HoldCategory>) {
+    match fate {
+        Fate::Held => {
+            let held = Reworded {
+                outcome: ChangeOutcome::Held,
+                code: ChangeReasonCode::LimitExceeded,
+                message: "The wanted address is given up by a change that is held.".to_owned(),
+            };
+            (held, Some(HoldCategory::EmailChanges))
+        }
+        Fate::Goes | Fate::Dropped => {
+            let skipped = Reworded {
+                outcome: ChangeOutcome::Skipped,
+                code: ChangeReasonCode::Dependency,
+                message: "The wanted address belongs to a user who cannot give it up.".to_owned(),
+            };
+            (skipped, None)
+        }
+    }
 }
 
 /// Another outcome, and why.
@@ -435,28 +456,78 @@ pub(crate) struct Reworded {
     pub(crate) message: String,
 }
 
-/// Gives planned rows another outcome.
-pub(crate) async fn reword(
-    tx: &Tx,
+impl Store {
+    /// Holds planned rows of a category that is over its limit.
+    pub(crate) async fn hold_rows(
+        &self,
+        lease: &Lease,
+        which: Condition,
+        excess: &Excess,
+    ) -> Result<(), StoreError> {
+        let outcome = Reworded {
+            outcome: ChangeOutcome::Held,
+            code: ChangeReasonCode::LimitExceeded,
+            message: format!(
+                "{} of {} would change; the limit is {}.",
+                excess.count, excess.out_of, excess.limit
+            ),
+        };
+        let category = Some(excess.category);
+        self.reword(lease, GUARDING, which, &outcome, category)
+            .await
+    }
+
+    /// Gives planned rows another outcome, a batch a transaction. Safe to repeat.
+    pub(crate) async fn reword(
+        &self,
+        lease: &Lease,
+        step: Step,
+        which: Condition,
+        to: &Reworded,
+        category: Option<HoldCategory>,
+    ) -> Result<(), StoreError> {
+        let mut after = 0;
+        loop {
+            let places: Vec<i64> = planned(lease)
+                .select_only()
+                .column(run_change::Column::Sequence)
+                .filter(which.clone())
+                .filter(run_change::Column::Sequence.gt(after))
+                .order_by_asc(run_change::Column::Sequence)
+                .limit(BATCH)
+                .into_tuple()
+                .all(self.db())
+                .await
+                .map_err(StoreError::of("look for planned changes"))?;
+            let Some(last) = places.last() else {
+                return Ok(());
+            };
+            after = *last;
+            let tx = self.begin_run(lease, step).await?;
+            write_outcome(&tx, lease, places, to, category).await?;
+            tx.commit("change an outcome").await?;
+        }
+    }
+}
+
+async fn write_outcome(
+    tx: &RunTx,
     lease: &Lease,
-    which: Condition,
+    places: Vec<i64>,
     to: &Reworded,
     category: Option<HoldCategory>,
 ) -> Result<(), StoreError> {
+    use run_change::Column;
     run_change::Entity::update_many()
-        .col_expr(run_change::Column::Outcome, to.outcome.as_str().into())
-        .col_expr(run_change::Column::ReasonCode, to.code.as_str().into())
+        .col_expr(Column::Outcome, to.outcome.as_str().into())
+        .col_expr(Column::ReasonCode, to.code.as_str().into())
+        .col_expr(Column::ReasonMessage, to.message.as_str().into())
         .col_expr(
-            run_change::Column::ReasonMessage,
-            to.message.as_str().into(),
-        )
-        .col_expr(
-            run_change::Column::HoldCategory,
+            Column::HoldCategory,
             category.map(HoldCategory::as_str).into(),
         )
-        .filter(run_change::Column::RunId.eq(lease.run_id.0))
-        .filter(run_change::Column::Outcome.eq(ChangeOutcome::Planned.as_str()))
-        .filter(which)
+        .filter(Column::RunId.eq(lease.run_id.0))
+        .filter(Column::Sequence.is_in(places))
         .exec(tx)
         .await
         .map_err(StoreError::of("change an outcome"))?;

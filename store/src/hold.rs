@@ -115,6 +115,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn expire_holds(&self) -> Result<u64, StoreError> {
+        let tx = self.begin().await?;
         let ended = hold::Entity::update_many()
             .col_expr(
                 hold::Column::Decision,
@@ -123,9 +124,10 @@ impl Store {
             .col_expr(hold::Column::DecidedAt, self.now().into())
             .filter(hold::Column::Decision.is_null())
             .filter(hold::Column::ExpiresAt.lte(self.now()))
-            .exec(self.db())
+            .exec(&tx)
             .await
             .map_err(StoreError::of("end old holds"))?;
+        tx.commit().await.map_err(StoreError::of("end old holds"))?;
         Ok(ended.rows_affected)
     }
 

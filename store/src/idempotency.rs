@@ -47,7 +47,11 @@ impl Store {
     ) -> Result<Seen, StoreError> {
         let operation = "take an idempotency key";
         use idempotency_key::Column;
+        // Its own alone: those of others are locked by whoever uses them.
         idempotency_key::Entity::delete_many()
+            .filter(Column::OrganizationId.eq(owner.organization.0))
+            .filter(Column::Principal.eq(owner.principal.as_str()))
+            .filter(Column::Key.eq(owner.key.as_str()))
             .filter(Column::CreatedAt.lt(self.now() - Duration::hours(REMEMBERED_HOURS)))
             .exec(tx)
             .await
@@ -83,6 +87,25 @@ impl Store {
             Some(outcome) => Seen::Before(outcome),
             None => Seen::New,
         })
+    }
+
+    /// Forgets keys that are too old to count.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_old_keys(&self) -> Result<u64, StoreError> {
+        let operation = "forget old idempotency keys";
+        let tx = self.begin().await?;
+        let forgotten = idempotency_key::Entity::delete_many()
+            .filter(
+                idempotency_key::Column::CreatedAt
+                    .lt(self.now() - Duration::hours(REMEMBERED_HOURS)),
+            )
+            .exec(&tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        tx.commit().await.map_err(StoreError::of(operation))?;
+        Ok(forgotten.rows_affected)
     }
 
     /// Remembers what a key led to.

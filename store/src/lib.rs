@@ -39,6 +39,7 @@ pub mod read;
 pub mod request;
 pub mod rules;
 pub mod run;
+mod run_tx;
 pub mod schedule;
 mod spread;
 pub mod team;

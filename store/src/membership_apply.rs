@@ -9,22 +9,23 @@ use lockstep_domain::{
 use lockstep_entity::{membership, platform_user, run_change};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, ExprTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
 use crate::apply::Applied;
-use crate::column::{from_optional_json, rows_per_statement};
+use crate::column::{count, from_optional_json, rows_per_statement};
 use crate::lease::Step;
 use crate::outcome::conclude;
 use crate::plan::planned;
 use crate::run::Run;
-use crate::{Lease, Store, StoreError, Tx};
+use crate::run_tx::RunTx;
+use crate::{Lease, Store, StoreError};
 
 /// A row of a membership that is to be applied.
-struct Intent {
-    id: Uuid,
+pub(crate) struct Intent {
+    pub(crate) id: Uuid,
     sequence: i64,
     team: TeamId,
     user: UserId,
@@ -40,36 +41,27 @@ struct Present {
 }
 
 impl Store {
-    /// Applies the next rows of memberships, up to `limit`. None when all are done.
-    ///
-    /// # Errors
-    /// When the database fails or the lease is lost.
-    pub async fn apply_memberships(
+    /// Applies rows of memberships in one transaction, or none of them. They are in the order of the plan.
+    pub(crate) async fn try_memberships(
         &self,
         lease: &Lease,
         progress: Step,
-        limit: u64,
-    ) -> Result<Option<(Run, Applied)>, StoreError> {
-        let tx = self.begin().await?;
-        let intents = next_intents(&tx, lease, limit).await?;
-        let (Some(first), Some(last)) = (intents.first(), intents.last()) else {
-            return Ok(None);
-        };
+        intents: &[Intent],
+    ) -> Result<(Run, Applied), StoreError> {
+        let places = |row: Option<&Intent>| row.map_or(0, |row| row.sequence);
         // The place in the change log numbers the events as well: one for each place from the first to the last.
-        let (from, to) = (first.sequence, last.sequence);
+        let (from, to) = (places(intents.first()), places(intents.last()));
         let step = Step {
             phase: RunPhase::ApplyingMemberships,
             processed: progress.processed + intents.len() as u64,
             ..progress
         };
-        let span = to - from + 1;
-        let row = self
-            .advance(&tx, lease, step, span, |update| update)
-            .await?;
-        let offset = row.sequence - span - from;
-        let present = self.present_for(&tx, lease, &intents).await?;
+        let span = count(to - from + 1);
+        let tx = self.begin_telling(lease, step, span).await?;
+        let offset = tx.first_event(span) - from;
+        let present = self.present_for(&tx, lease, intents).await?;
         let (mut good, mut skipped) = (Vec::new(), 0);
-        for intent in &intents {
+        for intent in intents {
             match present.judge(intent) {
                 Ok(()) => good.push(intent),
                 Err((code, message)) => {
@@ -83,20 +75,17 @@ impl Store {
         }
         self.write_memberships(&tx, lease, &good, &present).await?;
         self.conclude_range(&tx, lease, from, to, offset).await?;
-        tx.commit()
-            .await
-            .map_err(StoreError::of("apply changes of memberships"))?;
         let applied = Applied {
             applied: good.len() as u64,
             skipped,
             failed: 0,
         };
-        Ok(Some((Run::read(row)?, applied)))
+        Ok((tx.commit("apply changes of memberships").await?, applied))
     }
 
     async fn present_for(
         &self,
-        tx: &Tx,
+        tx: &RunTx,
         lease: &Lease,
         intents: &[Intent],
     ) -> Result<Present, StoreError> {
@@ -129,7 +118,7 @@ impl Store {
 
     async fn write_memberships(
         &self,
-        tx: &Tx,
+        tx: &RunTx,
         lease: &Lease,
         intents: &[&Intent],
         present: &Present,
@@ -183,7 +172,7 @@ impl Store {
     /// Concludes all rows of memberships of a range that were not concluded otherwise.
     async fn conclude_range(
         &self,
-        tx: &Tx,
+        tx: &RunTx,
         lease: &Lease,
         from: i64,
         to: i64,
@@ -257,20 +246,30 @@ impl Intent {
     }
 }
 
-async fn next_intents(tx: &Tx, lease: &Lease, limit: u64) -> Result<Vec<Intent>, StoreError> {
+/// The next rows of memberships in the order of the plan.
+pub(crate) async fn next(
+    db: &impl ConnectionTrait,
+    lease: &Lease,
+    limit: u64,
+) -> Result<Vec<Intent>, StoreError> {
     let rows = planned(lease)
         .filter(run_change::Column::ObjectKind.eq(ObjectKind::Membership.as_str()))
         // Said explicitly, so that the index over (outcome, component, sequence) gives the order.
         .filter(run_change::Column::Component.is_null())
         .order_by_asc(run_change::Column::Sequence)
         .limit(limit)
-        .all(tx)
+        .all(db)
         .await
         .map_err(StoreError::of("read what is to be applied"))?;
     rows.into_iter().map(Intent::read).collect()
 }
 
-async fn remove(tx: &Tx, team: TeamId, origin: &str, users: &[UserId]) -> Result<(), StoreError> {
+async fn remove(
+    tx: &RunTx,
+    team: TeamId,
+    origin: &str,
+    users: &[UserId],
+) -> Result<(), StoreError> {
     for chunk in users.chunks(rows_per_statement(1)) {
         membership::Entity::delete_many()
             .filter(membership::Column::TeamId.eq(team.0))

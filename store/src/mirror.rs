@@ -16,6 +16,7 @@ use crate::column::{parse, rows_per_statement};
 use crate::dirty::USER;
 use crate::lease::Step;
 use crate::run::Run;
+use crate::run_tx::RunTx;
 use crate::{Lease, Store, StoreError, Tx};
 
 /// What a page changed.
@@ -37,8 +38,7 @@ impl Store {
         page: Vec<DirectoryPatch>,
         seen_in_attempt: Option<i32>,
     ) -> Result<(Run, PageOutcome), StoreError> {
-        let tx = self.begin().await?;
-        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
+        let tx = self.begin_run(lease, step).await?;
         let ids: BTreeSet<ExternalId> =
             page.iter().map(|patch| patch.external_id.clone()).collect();
         let known = accounts(&tx, lease.integration_id, ids.iter()).await?;
@@ -50,13 +50,12 @@ impl Store {
         if let Some(attempt) = seen_in_attempt {
             mark_seen(&tx, lease, attempt, &ids).await?;
         }
-        tx.commit().await.map_err(StoreError::of("save a page"))?;
-        Ok((Run::read(row)?, outcome))
+        Ok((tx.commit("save a page").await?, outcome))
     }
 
     pub(crate) async fn save_changed(
         &self,
-        tx: &Tx,
+        tx: &RunTx,
         lease: &Lease,
         known: &BTreeMap<ExternalId, DirectoryUser>,
         changed: BTreeMap<ExternalId, DirectoryUser>,
@@ -112,7 +111,6 @@ impl Store {
                 .await
                 .map_err(StoreError::of("save accounts"))?;
         }
-        // Users first, as everyone who marks several kinds does.
         self.mark_dirty(tx, lease.integration_id, USER, dirty)
             .await?;
         self.mark_teams(tx, lease.integration_id, TeamSource::Manager, managers)
@@ -126,12 +124,11 @@ impl Store {
     /// Number of accounts that the directory lists.
     pub(crate) async fn count_accounts(
         &self,
-        tx: &Tx,
         integration: IntegrationId,
     ) -> Result<u64, StoreError> {
         directory_user::Entity::of_integration(integration.0)
             .filter(directory_user::Column::Presence.eq(Presence::Present.as_str()))
-            .count(tx)
+            .count(self.db())
             .await
             .map_err(StoreError::of("count accounts"))
     }
@@ -281,7 +278,7 @@ pub(crate) async fn claimants(
 }
 
 pub(crate) async fn mark_seen(
-    tx: &Tx,
+    tx: &RunTx,
     lease: &Lease,
     attempt: i32,
     ids: &BTreeSet<ExternalId>,

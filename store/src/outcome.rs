@@ -6,12 +6,13 @@ use sea_orm::sea_query::{CaseStatement, Expr};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, ExprTrait, QueryFilter as _};
 use uuid::Uuid;
 
+use crate::StoreError;
 use crate::column::rows_per_statement;
-use crate::{StoreError, Tx};
+use crate::run_tx::RunTx;
 
 /// Gives rows their outcome and the numbers of the events that tell of it, `first_event` and up.
 pub(crate) async fn conclude(
-    tx: &Tx,
+    tx: &RunTx,
     ids: &[Uuid],
     outcome: ChangeOutcome,
     reason: Option<&(ChangeReasonCode, String)>,

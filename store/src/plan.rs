@@ -1,8 +1,6 @@
 //! Plans: what was decided, stored as rows of the change log before anything is done.
 
-use lockstep_domain::{
-    ChangeId, ChangeOutcome, ObjectKind, RunPhase, RunStage, RunWarning, TeamId, TeamKey,
-};
+use lockstep_domain::{ChangeId, ChangeOutcome, ObjectKind, RunStage, RunWarning, TeamId, TeamKey};
 use lockstep_entity::{run, run_change};
 use lockstep_sync::inbound::memberships::PlannedMembership;
 use lockstep_sync::inbound::teams::PlannedTeam;
@@ -10,6 +8,7 @@ use lockstep_sync::inbound::users::PlannedChange;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, ExprTrait as _, QueryFilter as _,
+    UpdateMany,
 };
 use uuid::Uuid;
 
@@ -17,8 +16,9 @@ use crate::column::{rows_per_statement, signed, to_json};
 use crate::dirty::DirtyKey;
 use crate::lease::Step;
 use crate::run::Run;
+use crate::run_tx::RunTx;
 use crate::team_key::DirtyTeam;
-use crate::{Lease, Store, StoreError, Tx};
+use crate::{Lease, Store, StoreError};
 
 /// A planned change and the mark of the dirty key it was decided on.
 #[derive(Debug, Clone)]
@@ -79,34 +79,28 @@ impl Store {
         step: Step,
         chunk: PlannedChunk,
     ) -> Result<Run, StoreError> {
+        let add = |column: run::Column, n: u64| Expr::col(column).add(signed(n));
+        let count = chunk.changes.len() as u64;
+        let counted = |update: UpdateMany<run::Entity>| {
+            use run::Column;
+            update
+                .col_expr(Column::ChangeCount, add(Column::ChangeCount, count))
+                .col_expr(Column::Unchanged, add(Column::Unchanged, chunk.unchanged))
+                .col_expr(
+                    Column::Incomplete,
+                    add(Column::Incomplete, chunk.incomplete),
+                )
+        };
         let tx = self.begin().await?;
-        let count = signed(chunk.changes.len() as u64);
-        let row = self
-            .advance(&tx, lease, step, count, |update| {
-                update
-                    .col_expr(
-                        run::Column::ChangeCount,
-                        Expr::col(run::Column::ChangeCount).add(count),
-                    )
-                    .col_expr(
-                        run::Column::Unchanged,
-                        Expr::col(run::Column::Unchanged).add(signed(chunk.unchanged)),
-                    )
-                    .col_expr(
-                        run::Column::Incomplete,
-                        Expr::col(run::Column::Incomplete).add(signed(chunk.incomplete)),
-                    )
-            })
-            .await?;
+        let tx = self.prove(tx, lease, step, count, counted).await?;
         let rows = chunk
             .changes
             .into_iter()
-            .map(|change| self.user_row(&row, change))
+            .map(|change| self.user_row(tx.run(), change))
             .collect();
-        insert_rows(&tx, &row, rows).await?;
-        self.clear_dirty(&tx, &row, &chunk.settled).await?;
-        tx.commit().await.map_err(StoreError::of("save a plan"))?;
-        Run::read(row)
+        insert_rows(&tx, rows).await?;
+        self.clear_dirty(&tx, &chunk.settled).await?;
+        tx.commit("save a plan").await
     }
 
     /// Stores what was decided about teams and memberships, and which keys are decided on with it.
@@ -120,24 +114,20 @@ impl Store {
         changes: Vec<TeamRow>,
         decided: &[DirtyTeam],
     ) -> Result<Run, StoreError> {
+        let count = changes.len() as u64;
+        let counted = |update: UpdateMany<run::Entity>| {
+            let longer = Expr::col(run::Column::ChangeCount).add(signed(count));
+            update.col_expr(run::Column::ChangeCount, longer)
+        };
         let tx = self.begin().await?;
-        let count = signed(changes.len() as u64);
-        let row = self
-            .advance(&tx, lease, step, count, |update| {
-                update.col_expr(
-                    run::Column::ChangeCount,
-                    Expr::col(run::Column::ChangeCount).add(count),
-                )
-            })
-            .await?;
+        let tx = self.prove(tx, lease, step, count, counted).await?;
         let rows = changes
             .into_iter()
-            .map(|change| self.team_row(&row, change))
+            .map(|change| self.team_row(tx.run(), change))
             .collect();
-        insert_rows(&tx, &row, rows).await?;
+        insert_rows(&tx, rows).await?;
         self.note_planned(&tx, lease, decided).await?;
-        tx.commit().await.map_err(StoreError::of("save a plan"))?;
-        Run::read(row)
+        tx.commit("save a plan").await
     }
 
     fn user_row(&self, run: &run::Model, marked: MarkedChange) -> run_change::ActiveModel {
@@ -260,33 +250,23 @@ impl Store {
             occurred_at: Set(self.now()),
         }
     }
+}
 
-    /// Marks the plan as complete: a worker that takes the run up from here goes on with the stored rows.
-    ///
-    /// # Errors
-    /// When the database fails or the lease is lost.
-    pub(crate) async fn complete_plan(
-        &self,
-        tx: &Tx,
-        lease: &Lease,
-        hold: Option<(Uuid, String)>,
-        plan_hash: Option<String>,
-        notes: &[RunWarning],
-    ) -> Result<run::Model, StoreError> {
-        let step = Step {
-            phase: RunPhase::Planning,
-            processed: 1,
-            total: Some(1),
-        };
-        self.advance(tx, lease, step, 0, |update| {
-            update
-                .col_expr(run::Column::Warnings, to_json(&notes).into())
-                .col_expr(run::Column::Stage, RunStage::Apply.as_str().into())
-                .col_expr(run::Column::HoldId, hold.map(|(id, _)| id).into())
-                .col_expr(run::Column::PlanHash, plan_hash.into())
-        })
-        .await
-    }
+/// Marks the plan as complete: a worker that takes the run up from here goes on with the stored rows.
+pub(crate) async fn complete(
+    tx: &mut RunTx,
+    hold: Option<Uuid>,
+    plan_hash: Option<String>,
+    notes: &[RunWarning],
+) -> Result<(), StoreError> {
+    tx.set(|update| {
+        update
+            .col_expr(run::Column::Warnings, to_json(&notes).into())
+            .col_expr(run::Column::Stage, RunStage::Apply.as_str().into())
+            .col_expr(run::Column::HoldId, hold.into())
+            .col_expr(run::Column::PlanHash, plan_hash.into())
+    })
+    .await
 }
 
 /// Looks for the rows of a run that are to be applied.
@@ -295,12 +275,9 @@ pub(crate) fn planned(lease: &Lease) -> sea_orm::Select<run_change::Entity> {
         .filter(run_change::Column::Outcome.eq(ChangeOutcome::Planned.as_str()))
 }
 
-/// Inserts rows at the end of the change log, whose length `run` already says. What is left out is told at once.
-async fn insert_rows(
-    tx: &Tx,
-    run: &run::Model,
-    mut rows: Vec<run_change::ActiveModel>,
-) -> Result<(), StoreError> {
+/// Inserts rows at the end of the change log, whose length the row of the run already says. What is left out is told at once.
+async fn insert_rows(tx: &RunTx, mut rows: Vec<run_change::ActiveModel>) -> Result<(), StoreError> {
+    let run = tx.run();
     let count = signed(rows.len() as u64);
     for (n, row) in (0_i64..).zip(&mut rows) {
         row.sequence = Set(run.change_count - count + n + 1);

@@ -1,26 +1,28 @@
 //! Reads: how one begins, who was missing from it, and how it ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_domain::{IntegrationId, Presence, ReadMode, RunPhase, RunStage};
+use lockstep_domain::{IntegrationId, ObjectKind, Presence, ReadMode, RunPhase, RunStage};
 use lockstep_entity::{
     directory_user, dirty_key, integration, read_seen, run, run_change, user_link,
 };
 use sea_orm::sea_query::{Expr, IntoIden, Query};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, ExprTrait as _,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, UpdateMany,
 };
+use uuid::Uuid;
 
 use crate::column::signed;
 use crate::dirty::{LIST, USER};
 use crate::lease::Step;
 use crate::mirror::{CLAIMS, claimants};
 use crate::run::Run;
+use crate::run_tx::BATCH;
 use crate::{Lease, Store, StoreError, Tx};
 
-/// Rows that are looked at together.
-const WALK: u64 = 1_000;
+/// An account and the addresses it claims.
+type Claims = (String, Option<String>, Option<String>);
 
 /// Where the next read of changes of one kind of object goes on.
 #[derive(Debug, Clone)]
@@ -50,34 +52,64 @@ impl Store {
     /// # Errors
     /// When the database fails or the lease is lost.
     pub async fn begin_read(&self, lease: &Lease, mode: ReadMode) -> Result<Run, StoreError> {
-        let tx = self.begin().await?;
         let step = Step {
             phase: RunPhase::ReadingUsers,
             processed: 0,
             total: None,
         };
-        let row = self
-            .advance(&tx, lease, step, 0, |update| {
-                update
-                    .col_expr(run::Column::ReadMode, mode.as_str().into())
-                    .col_expr(run::Column::ChangeCount, 0_i64.into())
-                    .col_expr(run::Column::Unchanged, 0_i64.into())
-                    .col_expr(run::Column::Incomplete, 0_i64.into())
-                    .col_expr(run::Column::MissedByDelta, Option::<i64>::None.into())
-                    // A plan that is complete is never thrown away: it may be applied in part already.
-                    .filter(run::Column::Stage.eq(RunStage::Read.as_str()))
-            })
-            .await?;
+        let begun = |update: UpdateMany<run::Entity>| {
+            update
+                .col_expr(run::Column::ReadMode, mode.as_str().into())
+                .col_expr(run::Column::ChangeCount, 0_i64.into())
+                .col_expr(run::Column::Unchanged, 0_i64.into())
+                .col_expr(run::Column::Incomplete, 0_i64.into())
+                .col_expr(run::Column::MissedByDelta, Option::<i64>::None.into())
+                // A plan that is complete is never thrown away: it may be applied in part already.
+                .filter(run::Column::Stage.eq(RunStage::Read.as_str()))
+        };
+        let tx = self.begin().await?;
+        let tx = self.prove(tx, lease, step, 0, begun).await?;
+        tx.commit("begin a read").await?;
+        self.throw_plan_away(lease, step).await?;
+        self.forget_seen(lease, step).await?;
+        self.report(lease, step).await
+    }
+
+    /// Deletes a plan that is not complete. What it decided on is marked again: its outcomes are gone with it. Keys of
+    /// teams are cleared only when a run has applied its plan, so they are all still there.
+    async fn throw_plan_away(&self, lease: &Lease, step: Step) -> Result<(), StoreError> {
         let operation = "throw an unfinished plan away";
-        self.mark_thrown_away(&tx, lease).await?;
-        run_change::Entity::delete_many()
-            .filter(run_change::Column::RunId.eq(lease.run_id.0))
-            .exec(&tx)
-            .await
-            .map_err(StoreError::of(operation))?;
-        forget_seen(&tx, lease).await?;
-        tx.commit().await.map_err(StoreError::of(operation))?;
-        Run::read(row)
+        loop {
+            let rows: Vec<(Uuid, String, String)> = run_change::Entity::of_run(lease.run_id.0)
+                .select_only()
+                .columns([
+                    run_change::Column::Id,
+                    run_change::Column::ObjectKind,
+                    run_change::Column::ExternalId,
+                ])
+                .order_by_asc(run_change::Column::Sequence)
+                .limit(BATCH)
+                .into_tuple()
+                .all(self.db())
+                .await
+                .map_err(StoreError::of(operation))?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let users = rows
+                .iter()
+                .filter(|(_, kind, _)| kind == ObjectKind::User.as_str());
+            let users: BTreeSet<String> = users.map(|(.., id)| id.clone()).collect();
+            let tx = self.begin_run(lease, step).await?;
+            run_change::Entity::delete_many()
+                .filter(run_change::Column::Id.is_in(rows.iter().map(|(id, ..)| *id)))
+                .exec(&tx)
+                .await
+                .map_err(StoreError::of(operation))?;
+            self.mark_dirty(&tx, lease.integration_id, USER, users)
+                .await?;
+            tx.commit(operation).await?;
+        }
     }
 
     /// After the last page of a complete read: whoever the attempt did not see is missing, and has to be looked at.
@@ -92,10 +124,26 @@ impl Store {
         step: Step,
         attempt: i32,
     ) -> Result<u64, StoreError> {
-        let operation = "mark who is missing";
-        let tx = self.begin().await?;
-        self.advance(&tx, lease, step, 0, |update| update).await?;
-        self.refresh_statistics(&tx).await?;
+        self.refresh_statistics().await?;
+        let (mut after, mut marked) = (String::new(), 0);
+        loop {
+            let missing = self.unseen_accounts(lease, attempt, &after).await?;
+            let Some((last, ..)) = missing.last() else {
+                return Ok(marked);
+            };
+            after.clone_from(last);
+            marked += missing.len() as u64;
+            self.note_missing(lease, step, missing).await?;
+        }
+    }
+
+    /// Accounts of the mirror that a complete read did not see, in the order of their ids, with the addresses they claim.
+    async fn unseen_accounts(
+        &self,
+        lease: &Lease,
+        attempt: i32,
+        after: &str,
+    ) -> Result<Vec<Claims>, StoreError> {
         // NOT EXISTS, because PostgreSQL hashes a NOT IN only while it fits its working memory.
         let seen = Query::select()
             .expr(Expr::val(1))
@@ -107,78 +155,67 @@ impl Store {
                 read_seen::Column::ExternalId,
             ))
             .to_owned();
-        let missing = Condition::all()
-            .add(directory_user::Column::IntegrationId.eq(lease.integration_id.0))
-            .add(directory_user::Column::Presence.eq(Presence::Present.as_str()))
-            .add(Expr::exists(seen).not());
-        self.mark_sharers_of(&tx, lease.integration_id, &missing)
-            .await?;
-        self.mark_dirty_where(&tx, lease.integration_id, missing.clone())
-            .await?;
-        let marked = directory_user::Entity::update_many()
+        directory_user::Entity::of_integration(lease.integration_id.0)
+            .select_only()
+            .column(directory_user::Column::ExternalId)
+            .columns(CLAIMS)
+            .filter(directory_user::Column::Presence.eq(Presence::Present.as_str()))
+            .filter(directory_user::Column::ExternalId.gt(after))
+            .filter(Expr::exists(seen).not())
+            .order_by_asc(directory_user::Column::ExternalId)
+            .limit(BATCH)
+            .into_tuple()
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read who is missing"))
+    }
+
+    /// Notes that accounts are missing. Whoever asks for an address of theirs has to be looked at too.
+    async fn note_missing(
+        &self,
+        lease: &Lease,
+        step: Step,
+        missing: Vec<Claims>,
+    ) -> Result<Run, StoreError> {
+        let operation = "mark who is missing";
+        let tx = self.begin_run(lease, step).await?;
+        let addresses: BTreeSet<&str> = missing
+            .iter()
+            .flat_map(|(_, mail, upn)| [mail.as_deref(), upn.as_deref()])
+            .flatten()
+            .collect();
+        let addresses: Vec<&str> = addresses.into_iter().collect();
+        let mut dirty = claimants(&tx, lease.integration_id, &addresses).await?;
+        directory_user::Entity::update_many()
             .col_expr(
                 directory_user::Column::Presence,
                 Presence::Missing.as_str().into(),
             )
-            .filter(missing)
+            .filter(directory_user::Column::IntegrationId.eq(lease.integration_id.0))
+            .filter(
+                directory_user::Column::ExternalId
+                    .is_in(missing.iter().map(|(id, ..)| id.as_str())),
+            )
             .exec(&tx)
             .await
             .map_err(StoreError::of(operation))?;
-        forget_seen(&tx, lease).await?;
-        tx.commit().await.map_err(StoreError::of(operation))?;
-        Ok(marked.rows_affected)
+        dirty.extend(missing.into_iter().map(|(id, ..)| id));
+        self.mark_dirty(&tx, lease.integration_id, USER, dirty)
+            .await?;
+        tx.commit(operation).await
     }
 
     /// Has PostgreSQL count what a read just wrote. Without that it takes tables that were filled this very minute for
     /// nearly empty ones, and compares them row by row.
-    async fn refresh_statistics(&self, tx: &Tx) -> Result<(), StoreError> {
+    async fn refresh_statistics(&self) -> Result<(), StoreError> {
         if self.is_sqlite() {
             return Ok(());
         }
-        tx.execute_unprepared("ANALYZE read_seen, directory_user, dirty_key")
+        self.db()
+            .execute_unprepared("ANALYZE read_seen, directory_user, dirty_key")
             .await
             .map_err(StoreError::of("refresh statistics"))?;
         Ok(())
-    }
-
-    /// Whoever asks for the address of someone who is missing has to be looked at too.
-    ///
-    /// The addresses are fetched rather than joined: without statistics, as after the first read, PostgreSQL would join
-    /// the table with itself row by row.
-    async fn mark_sharers_of(
-        &self,
-        tx: &Tx,
-        integration: IntegrationId,
-        missing: &Condition,
-    ) -> Result<(), StoreError> {
-        type Row = (String, Option<String>, Option<String>);
-        let mut after = String::new();
-        loop {
-            let rows: Vec<Row> = directory_user::Entity::find()
-                .select_only()
-                .column(directory_user::Column::ExternalId)
-                .columns(CLAIMS)
-                .filter(missing.clone())
-                .filter(directory_user::Column::ExternalId.gt(after.as_str()))
-                .order_by_asc(directory_user::Column::ExternalId)
-                .limit(WALK)
-                .into_tuple()
-                .all(tx)
-                .await
-                .map_err(StoreError::of("read who is missing"))?;
-            let Some((last, ..)) = rows.last() else {
-                return Ok(());
-            };
-            after.clone_from(last);
-            let addresses: BTreeSet<&str> = rows
-                .iter()
-                .flat_map(|(_, mail, upn)| [mail.as_deref(), upn.as_deref()])
-                .flatten()
-                .collect();
-            let addresses: Vec<&str> = addresses.into_iter().collect();
-            let sharers = claimants(tx, integration, &addresses).await?;
-            self.mark_dirty(tx, integration, USER, sharers).await?;
-        }
     }
 
     /// Whether only a list can tell how things are: when someone who has to be looked at was missing from the last one,
@@ -208,6 +245,20 @@ impl Store {
         Ok(waiting.is_some())
     }
 
+    /// Forgets whom an earlier attempt saw, or the same one before the database failed: that is not what a list says now.
+    async fn forget_seen(&self, lease: &Lease, step: Step) -> Result<(), StoreError> {
+        loop {
+            let of_run = read_seen::Column::RunId.eq(lease.run_id.0);
+            let seen = self.seen(of_run.into()).await?;
+            if seen.is_empty() {
+                return Ok(());
+            }
+            let tx = self.begin_run(lease, step).await?;
+            forget(&tx, &seen).await?;
+            tx.commit("forget who was seen").await?;
+        }
+    }
+
     /// Forgets whom reads saw that have ended, however they ended.
     ///
     /// # Errors
@@ -218,12 +269,30 @@ impl Store {
             .from(run::Entity)
             .and_where(run::Column::FinishedAt.is_null())
             .to_owned();
-        let forgotten = read_seen::Entity::delete_many()
-            .filter(read_seen::Column::RunId.not_in_subquery(going_on))
-            .exec(self.db())
+        let mut forgotten = 0;
+        loop {
+            let which = read_seen::Column::RunId.not_in_subquery(going_on.clone());
+            let seen = self.seen(which.into()).await?;
+            if seen.is_empty() {
+                return Ok(forgotten);
+            }
+            // A few at a time, so that nobody waits for long.
+            let tx = self.begin().await?;
+            forget(&tx, &seen).await?;
+            tx.commit()
+                .await
+                .map_err(StoreError::of("forget who was seen"))?;
+            forgotten += seen.len() as u64;
+        }
+    }
+
+    async fn seen(&self, which: Condition) -> Result<Vec<read_seen::Model>, StoreError> {
+        read_seen::Entity::find()
+            .filter(which)
+            .limit(BATCH)
+            .all(self.db())
             .await
-            .map_err(StoreError::of("forget who was seen"))?;
-        Ok(forgotten.rows_affected)
+            .map_err(StoreError::of("read who was seen"))
     }
 
     /// Ends a read: the delta link is safe to keep, because all it covers is in the mirror and marked to be looked at.
@@ -232,10 +301,6 @@ impl Store {
     /// When the database fails or the lease is lost.
     pub async fn end_read(&self, lease: &Lease, end: &ReadEnd) -> Result<Run, StoreError> {
         let operation = "end a read";
-        let tx = self.begin().await?;
-        // The integration first, as every mutation does: in the other order the two could wait for each other.
-        self.lock_integration(&tx, lease.organization_id, lease.integration_id)
-            .await?;
         let step = Step {
             phase: RunPhase::Planning,
             processed: 0,
@@ -243,18 +308,22 @@ impl Store {
         };
         let missed = end.missed_by_delta.map(signed);
         let unchanged = if end.mode == ReadMode::Full {
-            self.count_settled(&tx, lease.integration_id).await?
+            self.count_settled(lease.integration_id).await?
         } else {
             0
         };
-        let row = self
-            .advance(&tx, lease, step, 0, |update| {
-                update
-                    .col_expr(run::Column::MissedByDelta, missed.into())
-                    .col_expr(run::Column::ReadMode, end.mode.as_str().into())
-                    .col_expr(run::Column::Unchanged, signed(unchanged).into())
-            })
+        let read = |update: UpdateMany<run::Entity>| {
+            update
+                .col_expr(run::Column::MissedByDelta, missed.into())
+                .col_expr(run::Column::ReadMode, end.mode.as_str().into())
+                .col_expr(run::Column::Unchanged, signed(unchanged).into())
+        };
+        let tx = self.begin().await?;
+        // The integration first, as every mutation does: in the other order the two could wait for each other. Nothing is
+        // counted while it is locked, as mutations wait for it.
+        self.lock_integration(&tx, lease.organization_id, lease.integration_id)
             .await?;
+        let tx = self.prove(tx, lease, step, 0, read).await?;
         let (groups_link, groups_select) = end
             .groups
             .clone()
@@ -279,13 +348,12 @@ impl Store {
             .exec(&tx)
             .await
             .map_err(StoreError::of(operation))?;
-        tx.commit().await.map_err(StoreError::of(operation))?;
-        Run::read(row)
+        tx.commit(operation).await
     }
 
     /// Number of linked accounts that the directory lists and nobody has to look at. Counted from what is stored, so
     /// that a read that was begun again after a crash counts the same.
-    async fn count_settled(&self, tx: &Tx, integration: IntegrationId) -> Result<u64, StoreError> {
+    async fn count_settled(&self, integration: IntegrationId) -> Result<u64, StoreError> {
         let dirty = Query::select()
             .expr(Expr::val(1))
             .from(dirty_key::Entity)
@@ -306,7 +374,7 @@ impl Store {
             .filter(directory_user::Column::Presence.eq(Presence::Present.as_str()))
             .filter(Expr::exists(dirty).not())
             .filter(Expr::exists(linked))
-            .count(tx)
+            .count(self.db())
             .await
             .map_err(StoreError::of("count accounts"))
     }
@@ -317,11 +385,20 @@ fn same_account<E: IntoIden, C: IntoIden>(table: E, column: C) -> Expr {
     Expr::col((table, column)).equals((directory_user::Entity, directory_user::Column::ExternalId))
 }
 
-pub(crate) async fn forget_seen(tx: &Tx, lease: &Lease) -> Result<(), StoreError> {
-    read_seen::Entity::delete_many()
-        .filter(read_seen::Column::RunId.eq(lease.run_id.0))
-        .exec(tx)
-        .await
-        .map_err(StoreError::of("forget who was seen"))?;
+async fn forget(tx: &Tx, seen: &[read_seen::Model]) -> Result<(), StoreError> {
+    let mut by_attempt: BTreeMap<(Uuid, i32), Vec<&str>> = BTreeMap::new();
+    for row in seen {
+        let ids = by_attempt.entry((row.run_id, row.attempt)).or_default();
+        ids.push(row.external_id.as_str());
+    }
+    for ((run, attempt), ids) in by_attempt {
+        read_seen::Entity::delete_many()
+            .filter(read_seen::Column::RunId.eq(run))
+            .filter(read_seen::Column::Attempt.eq(attempt))
+            .filter(read_seen::Column::ExternalId.is_in(ids))
+            .exec(tx)
+            .await
+            .map_err(StoreError::of("forget who was seen"))?;
+    }
     Ok(())
 }

@@ -51,7 +51,8 @@ impl Requested {
 }
 
 impl Store {
-    /// Queues a run, or says which one is in the way. A preview is in nobody's way: a real run cancels it.
+    /// Queues a run, or says which one is in the way. A preview is in nobody's way: a real run cancels it. The caller has
+    /// locked the integration ([`Store::lock_integration`]).
     ///
     /// # Errors
     /// When the database fails.
@@ -63,6 +64,11 @@ impl Store {
     ) -> Result<Requested, StoreError> {
         if new.kind != RunKind::Preview {
             self.cancel_preview(tx, integration.id.into()).await?;
+        }
+        // Looked at before it is inserted: that would wait until the transaction of the run in the way has ended, and no
+        // other run can come between, as the integration is locked.
+        if let Some(run) = self.active_run(tx, integration.id.into()).await? {
+            return Ok(Requested::Busy(Box::new(run)));
         }
         // The winner of the slot can end before it is read: then the slot is free again.
         for _ in 0..3 {

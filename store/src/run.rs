@@ -9,14 +9,14 @@ use lockstep_domain::{
 use lockstep_entity::{run, run_change};
 use sea_orm::sea_query::{Alias, CaseStatement, Expr, Func, Query, SelectStatement, UnionType};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, ExprTrait, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, ExprTrait,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
 use crate::column::{count, from_json, from_optional_json, parse, parse_optional};
 use crate::page::{Page, PageRequest};
-use crate::{Store, StoreError, Tx};
+use crate::{Store, StoreError};
 
 /// States in which a run has not ended, as stored.
 pub(crate) const ACTIVE: [&str; 2] = [RunState::Queued.as_str(), RunState::Running.as_str()];
@@ -299,12 +299,10 @@ impl Store {
     }
 
     /// Counts the change log of a run.
-    pub(crate) async fn summarize(
-        &self,
-        tx: &Tx,
-        row: &run::Model,
-    ) -> Result<RunSummary, StoreError> {
+    pub(crate) async fn summarize(&self, id: RunId) -> Result<RunSummary, StoreError> {
         let operation = "count the changes of a run";
+        let row = run::Entity::find_by_id(id.0).one(self.db()).await;
+        let row = &found(row.map_err(StoreError::of(operation))?, operation)?;
         let counted: Vec<(String, String, String, i64)> = run_change::Entity::of_run(row.id)
             .select_only()
             .columns([
@@ -317,7 +315,7 @@ impl Store {
             .group_by(run_change::Column::Action)
             .group_by(run_change::Column::Outcome)
             .into_tuple()
-            .all(tx)
+            .all(self.db())
             .await
             .map_err(StoreError::of(operation))?;
         let mut summary = RunSummary::default();
@@ -333,10 +331,10 @@ impl Store {
             }
         }
         summary.users.unchanged = count(row.unchanged);
-        self.count_teams(tx, row, &mut summary).await?;
+        self.count_teams(row, &mut summary).await?;
         summary.conflicts = run_change::Entity::of_run(row.id)
             .filter(run_change::Column::ReasonCode.eq(ChangeReasonCode::Conflict.as_str()))
-            .count(tx)
+            .count(self.db())
             .await
             .map_err(StoreError::of(operation))?;
         Ok(summary)
@@ -346,7 +344,6 @@ impl Store {
     /// its team, and a move both of its teams (2.7 of the requirements).
     async fn count_teams(
         &self,
-        tx: &Tx,
         row: &run::Model,
         summary: &mut RunSummary,
     ) -> Result<(), StoreError> {
@@ -366,7 +363,8 @@ impl Store {
             .group_by_col(Alias::new(STRENGTH))
             .to_owned();
         let operation = "count the teams of a run";
-        let rows = tx
+        let rows = self
+            .db()
             .query_all(&counted)
             .await
             .map_err(StoreError::of(operation))?;
@@ -384,7 +382,7 @@ impl Store {
             && done == ChangeOutcome::Applied
         {
             let changed = summary.teams.created + summary.teams.reactivated + summary.teams.updated;
-            let in_use = self.count_synced_teams(tx, row.integration_id).await?;
+            let in_use = self.count_synced_teams(row.integration_id).await?;
             summary.teams.unchanged = in_use.saturating_sub(changed);
         }
         Ok(())

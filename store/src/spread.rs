@@ -3,18 +3,21 @@
 use std::collections::BTreeSet;
 
 use lockstep_domain::{
-    ChangeAction, ChangeOutcome, ExternalId, GroupMembership, InboundRules, IntegrationId,
-    ManagerTeamDepth, ObjectKind, RunPhase, TeamSource, UserFields,
+    ChangeAction, ChangeOutcome, ExternalId, GroupMembership, InboundRules, ManagerTeamDepth,
+    ObjectKind, RunPhase, TeamSource, UserFields,
 };
 use lockstep_entity::{dirty_key, run_change};
 use lockstep_sync::inbound::reach::{Walk, reach};
-use sea_orm::{ColumnTrait as _, JsonValue, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, JsonValue, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
 
 use crate::above::{containers, managers_of, those_with_reports};
-use crate::column::{from_optional_json, parse};
+use crate::column::{from_optional_json, parse, rows_per_statement};
 use crate::dirty::kind_of;
 use crate::lease::Step;
-use crate::{Lease, Store, StoreError, Tx};
+use crate::{Lease, Store, StoreError};
 
 /// Changes that are looked at together.
 const WALK: u64 = 1_000;
@@ -67,40 +70,31 @@ impl Store {
             processed: 0,
             total: None,
         };
-        let operation = "mark which teams have to be looked at";
         let mut after = 0;
         loop {
-            let tx = self.begin().await?;
-            self.advance(&tx, lease, step, 0, |update| update).await?;
-            let changes = reaching_users(&tx, lease, which, after).await?;
+            let changes = reaching_users(self.db(), lease, which, after).await?;
             let Some(last) = changes.last() else { break };
             after = last.sequence;
-            self.spread_users(&tx, lease.integration_id, rules, changes)
-                .await?;
-            tx.commit().await.map_err(StoreError::of(operation))?;
+            self.spread_users(lease, step, rules, changes).await?;
         }
         // What is above is for the next run to mark, which goes up from all that is marked by then.
         if which == Reaching::Unmade {
             return Ok(());
         }
-        let tx = self.begin().await?;
-        self.advance(&tx, lease, step, 0, |update| update).await?;
         if rules.group_teams.enabled && rules.group_teams.membership == GroupMembership::Transitive
         {
-            self.spread_up(&tx, lease.integration_id, TeamSource::Group)
-                .await?;
+            self.spread_up(lease, step, TeamSource::Group).await?;
         }
         if rules.manager_teams.enabled && rules.manager_teams.depth == ManagerTeamDepth::AllLevels {
-            self.spread_up(&tx, lease.integration_id, TeamSource::Manager)
-                .await?;
+            self.spread_up(lease, step, TeamSource::Manager).await?;
         }
-        tx.commit().await.map_err(StoreError::of(operation))
+        Ok(())
     }
 
     async fn spread_users(
         &self,
-        tx: &Tx,
-        integration: IntegrationId,
+        lease: &Lease,
+        step: Step,
         rules: &InboundRules,
         changes: Vec<PlannedUser>,
     ) -> Result<(), StoreError> {
@@ -118,28 +112,50 @@ impl Store {
                 own.push(id);
             }
         }
-        let groups = containers(tx, integration, &in_groups).await?;
-        self.mark_teams(tx, integration, TeamSource::Group, groups)
+        let integration = lease.integration_id;
+        let groups = containers(self.db(), integration, &in_groups).await?;
+        self.mark_reached(lease, step, TeamSource::Group, groups)
             .await?;
-        let mut managers = those_with_reports(tx, integration, &own).await?;
-        managers.extend(managers_of(tx, integration, &below).await?.into_values());
-        self.mark_teams(tx, integration, TeamSource::Manager, managers)
+        let mut managers = those_with_reports(self.db(), integration, &own).await?;
+        let above = managers_of(self.db(), integration, &below).await?;
+        managers.extend(above.into_values());
+        self.mark_reached(lease, step, TeamSource::Manager, managers)
             .await
+    }
+
+    /// Marks teams, a batch a transaction.
+    async fn mark_reached(
+        &self,
+        lease: &Lease,
+        step: Step,
+        source: TeamSource,
+        ids: BTreeSet<ExternalId>,
+    ) -> Result<(), StoreError> {
+        let ids: Vec<ExternalId> = ids.into_iter().collect();
+        for ids in ids.chunks(rows_per_statement(1)) {
+            let tx = self.begin_run(lease, step).await?;
+            let ids = ids.iter().cloned();
+            self.mark_teams(&tx, lease.integration_id, source, ids)
+                .await?;
+            tx.commit("mark which teams have to be looked at").await?;
+        }
+        Ok(())
     }
 
     /// Marks everything above what is marked.
     async fn spread_up(
         &self,
-        tx: &Tx,
-        integration: IntegrationId,
+        lease: &Lease,
+        step: Step,
         source: TeamSource,
     ) -> Result<(), StoreError> {
+        let integration = lease.integration_id;
         let marked: Vec<String> = dirty_key::Entity::of_integration(integration.0)
             .select_only()
             .column(dirty_key::Column::Key)
             .filter(dirty_key::Column::Kind.eq(kind_of(source)))
             .into_tuple()
-            .all(tx)
+            .all(self.db())
             .await
             .map_err(StoreError::of("read which teams have to be looked at"))?;
         let marked: BTreeSet<ExternalId> = marked.into_iter().map(ExternalId).collect();
@@ -150,17 +166,16 @@ impl Store {
                 break;
             }
             let above: BTreeSet<ExternalId> = match source {
-                TeamSource::Group => containers(tx, integration, &ids).await?,
+                TeamSource::Group => containers(self.db(), integration, &ids).await?,
                 TeamSource::Manager => {
-                    let managers = managers_of(tx, integration, &ids).await?;
+                    let managers = managers_of(self.db(), integration, &ids).await?;
                     managers.into_values().collect()
                 }
             };
             walk.found(above);
         }
-        let above = walk.into_seen();
-        self.mark_teams(tx, integration, source, above.difference(&marked).cloned())
-            .await
+        let above = walk.into_seen().difference(&marked).cloned().collect();
+        self.mark_reached(lease, step, source, above).await
     }
 }
 
@@ -174,7 +189,7 @@ struct PlannedUser {
 }
 
 async fn reaching_users(
-    tx: &Tx,
+    db: &impl ConnectionTrait,
     lease: &Lease,
     which: Reaching,
     after: i64,
@@ -201,7 +216,7 @@ async fn reaching_users(
         .order_by_asc(run_change::Column::Sequence)
         .limit(WALK)
         .into_tuple()
-        .all(tx)
+        .all(db)
         .await
         .map_err(StoreError::of("read planned changes"))?;
     rows.into_iter()

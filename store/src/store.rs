@@ -8,7 +8,7 @@ use lockstep_domain::{Clock, IdSource, SystemClock, SystemIds};
 use lockstep_migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
     ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction,
-    DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+    DbBackend, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -17,11 +17,11 @@ use crate::StoreError;
 /// A transaction that may write.
 pub type Tx = DatabaseTransaction;
 
-/// Connections that one process keeps to PostgreSQL.
-const POSTGRES_CONNECTIONS: u32 = 16;
+/// Connections that one process keeps to PostgreSQL for reading, and as many for writing.
+const POSTGRES_CONNECTIONS: u32 = 8;
 /// No statement waits or works for ever; the longest legitimate one marks who is missing in a huge tenant.
 const POSTGRES_LIMITS: [(&str, &str); 2] = [("statement_timeout", "300s"), ("lock_timeout", "60s")];
-/// SQLite has one writer; the others read.
+/// Connections that read a SQLite file. There is one more, as it has one writer.
 const SQLITE_CONNECTIONS: u32 = 4;
 /// Prepared statements that a connection keeps. Lists of a thousand values make large ones of ever new lengths, and a
 /// hundred of those, the default, let memory grow with the tenant.
@@ -30,9 +30,12 @@ const STATEMENTS: usize = 12;
 const SQLITE_BUSY: Duration = Duration::from_secs(10);
 
 /// The database, with the clock and the source of identifiers that go with it.
+///
+/// Reading and writing have connections of their own: a writer waits for others, for longer than a reader should.
 #[derive(Clone)]
 pub struct Store {
     db: DatabaseConnection,
+    writers: DatabaseConnection,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     /// Whether leases are told by the database's clock, as several machines must agree on them.
@@ -67,11 +70,15 @@ impl Store {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Result<Self, StoreError> {
-        let db = Database::connect(options(url)?)
-            .await
-            .map_err(StoreError::Unreachable)?;
+        let connect = async |role| {
+            let connection = Database::connect(options(url, role)?).await;
+            connection.map_err(StoreError::Unreachable)
+        };
+        // The writer first, who makes the file.
+        let (writers, db) = (connect(Role::Writer).await?, connect(Role::Reader).await?);
         Ok(Self {
             db,
+            writers,
             clock,
             ids,
             shared_clock: false,
@@ -141,7 +148,7 @@ impl Store {
         self.db.get_database_backend() == DbBackend::Sqlite
     }
 
-    /// The connection, for reading.
+    /// The connection, for reading. On SQLite nothing can be written over it.
     #[must_use]
     pub fn db(&self) -> &DatabaseConnection {
         &self.db
@@ -162,7 +169,7 @@ impl Store {
         // A task of its own, because a caller may be dropped while it waits: a stopped run, a request whose client left.
         // sqlx 0.9 would then hand the connection back with the transaction open, and the next writer's work would be
         // lost in it. A begun transaction that nobody takes rolls back.
-        let db = self.db.clone();
+        let db = self.writers.clone();
         let begun = tokio::spawn(async move { db.begin_with_options(options).await });
         begun
             .await
@@ -170,30 +177,20 @@ impl Store {
             .map_err(StoreError::of("begin a transaction"))
     }
 
-    /// The time that leases are told by: the database's in production, so that machines agree.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub(crate) async fn lease_now(&self) -> Result<DateTime<Utc>, StoreError> {
-        if !self.shared_clock {
-            return Ok(self.now());
-        }
-        let statement =
-            Statement::from_string(DbBackend::Postgres, "SELECT clock_timestamp() AS now");
-        let row = self
-            .db
-            .query_one_raw(statement)
-            .await
-            .map_err(StoreError::of("read the clock"))?;
-        let row = row
-            .ok_or(DbErr::RecordNotFound("now".into()))
-            .map_err(StoreError::of("read the clock"))?;
-        row.try_get("", "now")
-            .map_err(StoreError::of("read the clock"))
+    /// Whether leases are told by the database's clock.
+    pub(crate) const fn has_shared_clock(&self) -> bool {
+        self.shared_clock
     }
 }
 
-fn options(url: &str) -> Result<ConnectOptions, StoreError> {
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Reader,
+    Writer,
+}
+
+fn options(url: &str, role: Role) -> Result<ConnectOptions, StoreError> {
     let (scheme, _) = url
         .split_once(':')
         .ok_or(StoreError::Url("it has no scheme"))?;
@@ -201,9 +198,10 @@ fn options(url: &str) -> Result<ConnectOptions, StoreError> {
     options.sqlx_logging(false);
     match scheme {
         "sqlite" => {
+            let is_reader = role == Role::Reader;
             options
-                .max_connections(SQLITE_CONNECTIONS)
-                .map_sqlx_sqlite_opts(|options| {
+                .max_connections(if is_reader { SQLITE_CONNECTIONS } else { 1 })
+                .map_sqlx_sqlite_opts(move |options| {
                     options
                         .create_if_missing(true)
                         .journal_mode(SqliteJournalMode::Wal)
@@ -213,6 +211,7 @@ fn options(url: &str) -> Result<ConnectOptions, StoreError> {
                         .statement_cache_capacity(STATEMENTS)
                         // 4 MiB a connection: larger ones did not make a run faster, only the process larger.
                         .pragma("cache_size", "-4096")
+                        .pragma("query_only", if is_reader { "ON" } else { "OFF" })
                 });
         }
         "postgres" | "postgresql" => {

@@ -9,8 +9,8 @@ use lockstep_domain::{
 use lockstep_entity::{membership, run_change, team};
 use sea_orm::sea_query::{LockType, OnConflict, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -20,13 +20,15 @@ use crate::lease::Step;
 use crate::outcome::conclude;
 use crate::plan::planned;
 use crate::run::Run;
+use crate::run_tx::RunTx;
 use crate::team::{read_team, write_team};
 use crate::team_name::{Naming, note_name, other_names};
-use crate::{Lease, Store, StoreError, Tx};
+use crate::{Lease, Store, StoreError};
 
 /// A row of a team that is to be applied.
-struct Intent {
-    id: Uuid,
+#[derive(Clone)]
+pub(crate) struct Intent {
+    pub(crate) id: Uuid,
     action: ChangeAction,
     key: TeamKey,
     team: TeamId,
@@ -35,44 +37,34 @@ struct Intent {
 }
 
 impl Store {
-    /// Applies the next rows of teams, up to `limit`. None when all are done.
-    ///
-    /// # Errors
-    /// When the database fails or the lease is lost.
-    pub async fn apply_teams(
+    /// Applies rows of teams in one transaction, or none of them.
+    pub(crate) async fn try_teams(
         &self,
         lease: &Lease,
         progress: Step,
-        limit: u64,
-    ) -> Result<Option<(Run, Applied)>, StoreError> {
-        let tx = self.begin().await?;
-        let intents = next_intents(&tx, lease, limit).await?;
-        if intents.is_empty() {
-            return Ok(None);
-        }
-        let events = signed(intents.len() as u64);
+        intents: &[Intent],
+    ) -> Result<(Run, Applied), StoreError> {
+        let count = intents.len() as u64;
         let step = Step {
             phase: RunPhase::ApplyingTeams,
-            processed: progress.processed + intents.len() as u64,
+            processed: progress.processed + count,
             ..progress
         };
-        let row = self
-            .advance(&tx, lease, step, events, |update| update)
-            .await?;
+        let tx = self.begin_telling(lease, step, count).await?;
         let present = self
             .locked_teams(&tx, lease, intents.iter().map(|i| i.team))
             .await?;
-        let taken = taken_keys(&tx, lease, &intents).await?;
+        let taken = taken_keys(&tx, lease, intents).await?;
         let (mut good, mut stale) = (Vec::new(), Vec::new());
         for intent in intents {
-            match judge(&intent, &present, &taken) {
-                Ok(()) => good.push(intent),
+            match judge(intent, &present, &taken) {
+                Ok(()) => good.push(intent.clone()),
                 Err(message) => stale.push((intent.id, message)),
             }
         }
         settle_names(&tx, lease, &mut good, &present).await?;
         self.write_teams(&tx, lease, &good, &present).await?;
-        let first = row.sequence - events;
+        let first = tx.first_event(count);
         let done: Vec<Uuid> = good.iter().map(|intent| intent.id).collect();
         conclude(&tx, &done, ChangeOutcome::Applied, None, first, self.now()).await?;
         for (event, (id, message)) in (first + signed(done.len() as u64)..).zip(&stale) {
@@ -80,21 +72,18 @@ impl Store {
             let skipped = ChangeOutcome::Skipped;
             conclude(&tx, &[*id], skipped, Some(&reason), event, self.now()).await?;
         }
-        tx.commit()
-            .await
-            .map_err(StoreError::of("apply changes of teams"))?;
         let applied = Applied {
             applied: done.len() as u64,
             skipped: stale.len() as u64,
             failed: 0,
         };
-        Ok(Some((Run::read(row)?, applied)))
+        Ok((tx.commit("apply changes of teams").await?, applied))
     }
 
     /// Reads teams; on PostgreSQL they are locked, in the order of their ids, so that an edit by hand waits.
     pub(crate) async fn locked_teams(
         &self,
-        tx: &Tx,
+        tx: &RunTx,
         lease: &Lease,
         ids: impl Iterator<Item = TeamId>,
     ) -> Result<BTreeMap<TeamId, Team>, StoreError> {
@@ -118,7 +107,7 @@ impl Store {
 
     async fn write_teams(
         &self,
-        tx: &Tx,
+        tx: &RunTx,
         lease: &Lease,
         intents: &[Intent],
         present: &BTreeMap<TeamId, Team>,
@@ -228,14 +217,19 @@ impl Intent {
     }
 }
 
-async fn next_intents(tx: &Tx, lease: &Lease, limit: u64) -> Result<Vec<Intent>, StoreError> {
+/// The next rows of teams in the order of the plan.
+pub(crate) async fn next(
+    db: &impl ConnectionTrait,
+    lease: &Lease,
+    limit: u64,
+) -> Result<Vec<Intent>, StoreError> {
     let rows = planned(lease)
         .filter(run_change::Column::ObjectKind.eq(ObjectKind::Team.as_str()))
         // Said explicitly, so that the index over (outcome, component, sequence) gives the order.
         .filter(run_change::Column::Component.is_null())
         .order_by_asc(run_change::Column::Sequence)
         .limit(limit)
-        .all(tx)
+        .all(db)
         .await
         .map_err(StoreError::of("read what is to be applied"))?;
     rows.into_iter().map(Intent::read).collect()
@@ -243,7 +237,7 @@ async fn next_intents(tx: &Tx, lease: &Lease, limit: u64) -> Result<Vec<Intent>,
 
 /// Gives another name to teams whose planned one is taken after all.
 async fn settle_names(
-    tx: &Tx,
+    tx: &RunTx,
     lease: &Lease,
     intents: &mut [Intent],
     present: &BTreeMap<TeamId, Team>,
@@ -274,7 +268,7 @@ async fn settle_names(
 
 /// Keys of teams to be created for which there is a team by now.
 async fn taken_keys(
-    tx: &Tx,
+    tx: &RunTx,
     lease: &Lease,
     intents: &[Intent],
 ) -> Result<BTreeSet<TeamKey>, StoreError> {
@@ -325,7 +319,7 @@ fn judge(
 
 /// Makes the synchronized members of a released team members by hand; who was added by hand as well keeps the stronger
 /// role.
-async fn release_members(tx: &Tx, intent: &Intent) -> Result<(), StoreError> {
+async fn release_members(tx: &RunTx, intent: &Intent) -> Result<(), StoreError> {
     use membership::Column;
     let operation = "release the members of a team";
     let (manual, synced) = (MembershipOriginKind::Manual, intent.key.source.origin());

@@ -10,15 +10,14 @@ use lockstep_entity::{membership, run_change, team};
 use lockstep_sync::guard::{Excess, Loss, all_removals, archivals, member_removals};
 use sea_orm::sea_query::{Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, JsonValue, PaginatorTrait as _,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, JsonValue, PaginatorTrait as _,
     QueryFilter as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
 use crate::column::{count, from_json, rows_per_statement};
-use crate::guard::hold;
 use crate::plan::planned;
-use crate::{Lease, Store, StoreError, Tx};
+use crate::{Lease, Store, StoreError};
 
 /// Actions that take someone out of a team.
 pub(crate) const REMOVALS: [&str; 2] = [
@@ -30,26 +29,26 @@ impl Store {
     /// Holds archivals, and losses of single teams, that are over their limits, with whatever follows from them (D-48).
     pub(crate) async fn hold_teams(
         &self,
-        tx: &Tx,
         lease: &Lease,
         rules: &InboundRules,
     ) -> Result<Vec<Excess>, StoreError> {
-        let archived = counted_archivals(tx, lease).await?;
-        let in_use = self.count_synced_teams(tx, lease.integration_id.0).await?;
+        let archived = self.counted_archivals(lease).await?;
+        let in_use = self.count_synced_teams(lease.integration_id.0).await?;
         let archived_excess = archivals(archived.len() as u64, in_use, &rules.limits);
         if let Some(excess) = &archived_excess {
             for ids in archived.chunks(rows_per_statement(2)) {
                 let them = run_change::Column::Id.is_in(ids.iter().copied());
                 let what_follows = run_change::Column::DependsOn.is_in(ids.iter().copied());
                 let which = Condition::any().add(them).add(what_follows);
-                hold(tx, lease, which, excess).await?;
+                self.hold_rows(lease, which, excess).await?;
             }
         }
         // Counted before those of single teams are held.
-        let all = self.excess_of_removals(tx, lease, rules).await?;
-        let of_teams = self.hold_removals_of_teams(tx, lease, rules).await?;
+        let all = self.excess_of_removals(lease, rules).await?;
+        let of_teams = self.hold_removals_of_teams(lease, rules).await?;
         if let Some(excess) = &all {
-            hold(tx, lease, from_teams_in_use(lease), excess).await?;
+            self.hold_rows(lease, from_teams_in_use(lease), excess)
+                .await?;
         }
         Ok(archived_excess
             .into_iter()
@@ -60,11 +59,12 @@ impl Store {
     /// Says whether the removals from all teams that are not archived are too many altogether.
     async fn excess_of_removals(
         &self,
-        tx: &Tx,
         lease: &Lease,
         rules: &InboundRules,
     ) -> Result<Option<Excess>, StoreError> {
-        let lost = planned(lease).filter(from_teams_in_use(lease)).count(tx);
+        let lost = planned(lease)
+            .filter(from_teams_in_use(lease))
+            .count(self.db());
         let lost = lost
             .await
             .map_err(StoreError::of("count what teams lose"))?;
@@ -74,49 +74,39 @@ impl Store {
         let had = membership::Entity::find()
             .filter(membership::Column::Origin.ne(MembershipOriginKind::Manual.as_str()))
             .filter(membership::Column::TeamId.in_subquery(teams_in_use(lease)))
-            .count(tx);
+            .count(self.db());
         let had = had.await.map_err(StoreError::of("count members"))?;
         Ok(all_removals(lost, had, &rules.limits))
     }
 
     async fn hold_removals_of_teams(
         &self,
-        tx: &Tx,
         lease: &Lease,
         rules: &InboundRules,
     ) -> Result<Option<Excess>, StoreError> {
-        let losses = self.losses(tx, lease, rules).await?;
+        let losses = self.losses(lease, rules).await?;
         let (teams, excess) = member_removals(&losses, &rules.limits);
         if let Some(excess) = &excess {
             for teams in teams.chunks(rows_per_statement(2)) {
-                hold(tx, lease, taken_from(teams), excess).await?;
+                self.hold_rows(lease, taken_from(teams), excess).await?;
             }
         }
         Ok(excess)
     }
 
     /// Number of teams in use that an integration manages.
-    pub(crate) async fn count_synced_teams(
-        &self,
-        tx: &Tx,
-        integration: Uuid,
-    ) -> Result<u64, StoreError> {
+    pub(crate) async fn count_synced_teams(&self, integration: Uuid) -> Result<u64, StoreError> {
         team::Entity::of_integration(integration)
             .filter(team::Column::Status.eq(TeamStatus::Active.as_str()))
             .filter(team::Column::Origin.eq(RecordOrigin::EntraId.as_str()))
-            .count(tx)
+            .count(self.db())
             .await
             .map_err(StoreError::of("count teams"))
     }
 
     /// What each team that stays in use would lose, for those that lose more than is never held.
-    async fn losses(
-        &self,
-        tx: &Tx,
-        lease: &Lease,
-        rules: &InboundRules,
-    ) -> Result<Vec<Loss>, StoreError> {
-        let lost = lost_by_team(tx, lease).await?;
+    async fn losses(&self, lease: &Lease, rules: &InboundRules) -> Result<Vec<Loss>, StoreError> {
+        let lost = lost_by_team(self.db(), lease).await?;
         let allowance = u64::from(rules.limits.member_removals_per_team.allowance);
         let maximum = rules.limits.member_removals_per_team.maximum;
         let least = maximum.map_or(allowance, |maximum| Ord::min(allowance, u64::from(maximum)));
@@ -125,12 +115,12 @@ impl Store {
             .filter(|(_, lost)| **lost > least)
             .map(|(team, _)| *team)
             .collect();
-        let archived = archived_among(tx, lease, &teams).await?;
+        let archived = archived_among(self.db(), lease, &teams).await?;
         let teams: Vec<Uuid> = teams
             .into_iter()
             .filter(|team| !archived.contains(team))
             .collect();
-        let had = members_by_team(tx, &teams).await?;
+        let had = members_by_team(self.db(), &teams).await?;
         let loss = |team: &Uuid| Loss {
             team: TeamId(*team),
             lost: lost[team],
@@ -138,58 +128,61 @@ impl Store {
         };
         Ok(teams.iter().map(loss).collect())
     }
-}
 
-/// Holds what would only be done because of a change that is held (D-48): first the archivals, then what they take away.
-/// None of it is counted, as it waits already.
-pub(crate) async fn hold_followers(
-    tx: &Tx,
-    lease: &Lease,
-    held: &[Excess],
-) -> Result<(), StoreError> {
-    for excess in held.iter().flat_map(|excess| [excess, excess]) {
-        let causes = Query::select()
-            .column(run_change::Column::Id)
-            .from(run_change::Entity)
-            .and_where(run_change::Column::RunId.eq(lease.run_id.0))
-            .and_where(run_change::Column::Outcome.eq(ChangeOutcome::Held.as_str()))
-            .and_where(run_change::Column::HoldCategory.eq(excess.category.as_str()))
-            .to_owned();
-        let follows = run_change::Column::DependsOn.in_subquery(causes);
-        hold(tx, lease, Condition::all().add(follows), excess).await?;
+    /// Holds what would only be done because of a change that is held (D-48): first the archivals, then what they take
+    /// away. None of it is counted, as it waits already.
+    pub(crate) async fn hold_followers(
+        &self,
+        lease: &Lease,
+        held: &[Excess],
+    ) -> Result<(), StoreError> {
+        for excess in held.iter().flat_map(|excess| [excess, excess]) {
+            let causes = Query::select()
+                .column(run_change::Column::Id)
+                .from(run_change::Entity)
+                .and_where(run_change::Column::RunId.eq(lease.run_id.0))
+                .and_where(run_change::Column::Outcome.eq(ChangeOutcome::Held.as_str()))
+                .and_where(run_change::Column::HoldCategory.eq(excess.category.as_str()))
+                .to_owned();
+            let follows = run_change::Column::DependsOn.in_subquery(causes);
+            self.hold_rows(lease, follows.into(), excess).await?;
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-/// Rows that archive teams, but for those of a rule that an owner switched off: the owner said what becomes of them.
-async fn counted_archivals(tx: &Tx, lease: &Lease) -> Result<Vec<Uuid>, StoreError> {
-    let rows = planned_archivals(tx, lease).await?.into_iter();
-    let counted = rows.filter(|(_, reason)| *reason != Some(TeamArchivalReason::RuleOff));
-    Ok(counted.map(|(id, _)| id).collect())
-}
+    /// Rows that archive teams, but for those of a rule that an owner switched off: the owner said what becomes of them.
+    async fn counted_archivals(&self, lease: &Lease) -> Result<Vec<Uuid>, StoreError> {
+        let rows = self.planned_archivals(lease).await?.into_iter();
+        let counted = rows.filter(|(_, reason)| *reason != Some(TeamArchivalReason::RuleOff));
+        Ok(counted.map(|(id, _)| id).collect())
+    }
 
-/// Rows that archive teams, and why.
-pub(crate) async fn planned_archivals(
-    tx: &Tx,
-    lease: &Lease,
-) -> Result<Vec<(Uuid, Option<TeamArchivalReason>)>, StoreError> {
-    let rows: Vec<(Uuid, JsonValue)> = planned(lease)
-        .select_only()
-        .columns([run_change::Column::Id, run_change::Column::After])
-        .filter(run_change::Column::Action.eq(ChangeAction::Archive.as_str()))
-        .into_tuple()
-        .all(tx)
-        .await
-        .map_err(StoreError::of("read planned archivals"))?;
-    let reason = |(id, after)| {
-        let after: TeamFields = from_json("run_change.after", after)?;
-        Ok((id, after.archival_reason))
-    };
-    rows.into_iter().map(reason).collect()
+    /// Rows that archive teams, and why.
+    pub(crate) async fn planned_archivals(
+        &self,
+        lease: &Lease,
+    ) -> Result<Vec<(Uuid, Option<TeamArchivalReason>)>, StoreError> {
+        let rows: Vec<(Uuid, JsonValue)> = planned(lease)
+            .select_only()
+            .columns([run_change::Column::Id, run_change::Column::After])
+            .filter(run_change::Column::Action.eq(ChangeAction::Archive.as_str()))
+            .into_tuple()
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read planned archivals"))?;
+        let reason = |(id, after)| {
+            let after: TeamFields = from_json("run_change.after", after)?;
+            Ok((id, after.archival_reason))
+        };
+        rows.into_iter().map(reason).collect()
+    }
 }
 
 /// Members that each team would lose: removed, or moved to another.
-async fn lost_by_team(tx: &Tx, lease: &Lease) -> Result<BTreeMap<Uuid, u64>, StoreError> {
+async fn lost_by_team(
+    db: &impl ConnectionTrait,
+    lease: &Lease,
+) -> Result<BTreeMap<Uuid, u64>, StoreError> {
     let removed = planned(lease).filter(run_change::Column::Action.is_in(REMOVALS));
     let moved = planned(lease).filter(run_change::Column::MovedFromId.is_not_null());
     let mut lost: BTreeMap<Uuid, u64> = BTreeMap::new();
@@ -203,7 +196,7 @@ async fn lost_by_team(tx: &Tx, lease: &Lease) -> Result<BTreeMap<Uuid, u64>, Sto
             .column_as(run_change::Column::Id.count(), "n")
             .group_by(team)
             .into_tuple()
-            .all(tx)
+            .all(db)
             .await
             .map_err(StoreError::of("count what teams lose"))?;
         for (team, n) in rows {
@@ -215,7 +208,7 @@ async fn lost_by_team(tx: &Tx, lease: &Lease) -> Result<BTreeMap<Uuid, u64>, Sto
 
 /// Which of some teams are archived, or will be by the plan: what they lose is counted with their archival.
 async fn archived_among(
-    tx: &Tx,
+    db: &impl ConnectionTrait,
     lease: &Lease,
     teams: &[Uuid],
 ) -> Result<BTreeSet<Uuid>, StoreError> {
@@ -229,7 +222,7 @@ async fn archived_among(
             // One that comes back is in use again.
             .filter(team::Column::Id.not_in_subquery(planned_teams(lease, ChangeAction::Unarchive)))
             .into_tuple()
-            .all(tx)
+            .all(db)
             .await
             .map_err(StoreError::of("read archived teams"))?;
         let soon: Vec<Option<Uuid>> = planned(lease)
@@ -238,7 +231,7 @@ async fn archived_among(
             .filter(run_change::Column::Action.eq(ChangeAction::Archive.as_str()))
             .filter(run_change::Column::PlatformId.is_in(chunk.iter().copied()))
             .into_tuple()
-            .all(tx)
+            .all(db)
             .await
             .map_err(StoreError::of("read planned archivals"))?;
         found.extend(now.into_iter().chain(soon.into_iter().flatten()));
@@ -274,7 +267,10 @@ fn teams_in_use(lease: &Lease) -> SelectStatement {
         .to_owned()
 }
 
-async fn members_by_team(tx: &Tx, teams: &[Uuid]) -> Result<BTreeMap<Uuid, u64>, StoreError> {
+async fn members_by_team(
+    db: &impl ConnectionTrait,
+    teams: &[Uuid],
+) -> Result<BTreeMap<Uuid, u64>, StoreError> {
     let mut found = BTreeMap::new();
     for chunk in teams.chunks(rows_per_statement(1)) {
         let rows: Vec<(Uuid, i64)> = membership::Entity::find()
@@ -285,7 +281,7 @@ async fn members_by_team(tx: &Tx, teams: &[Uuid]) -> Result<BTreeMap<Uuid, u64>,
             .filter(membership::Column::Origin.ne(MembershipOriginKind::Manual.as_str()))
             .group_by(membership::Column::TeamId)
             .into_tuple()
-            .all(tx)
+            .all(db)
             .await
             .map_err(StoreError::of("count members"))?;
         found.extend(rows.into_iter().map(|(team, n)| (team, count(n))));

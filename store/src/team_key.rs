@@ -14,8 +14,9 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::column::{parse, rows_per_statement};
-use crate::dirty::{insert_marks, kind_of};
+use crate::dirty::{insert_marks, kind_of, lock_keys};
 use crate::lease::Step;
+use crate::run_tx::{BATCH, RunTx};
 use crate::{Lease, Store, StoreError, Tx};
 
 /// Kinds of keys that stand for teams.
@@ -112,6 +113,7 @@ impl Store {
             .from(directory_group::Entity)
             .and_where(directory_group::Column::IntegrationId.eq(integration.0))
             .to_owned();
+        lock_keys(tx, integration).await?;
         insert_marks(tx, groups).await?;
         self.mark_all_managers(tx, integration).await?;
         for source in [TeamSource::Group, TeamSource::Manager] {
@@ -145,16 +147,21 @@ impl Store {
             .and_where(directory_user::Column::IntegrationId.eq(integration.0))
             .and_where(directory_user::Column::ManagerId.is_not_null())
             .to_owned();
+        lock_keys(tx, integration).await?;
         insert_marks(tx, managers).await
     }
 
     /// Notes that a run has decided on keys.
     pub(crate) async fn note_planned(
         &self,
-        tx: &Tx,
+        tx: &RunTx,
         lease: &Lease,
         teams: &[DirtyTeam],
     ) -> Result<(), StoreError> {
+        if teams.is_empty() {
+            return Ok(());
+        }
+        lock_keys(tx, lease.integration_id).await?;
         // Almost all keys share a mark, so one statement a kind and mark is a few statements.
         let mut marked: BTreeMap<(TeamSource, Uuid), Vec<&str>> = BTreeMap::new();
         for DirtyTeam { key, mark } in teams {
@@ -175,7 +182,13 @@ impl Store {
     }
 
     /// Takes back [`Store::note_planned`]: the keys stay to be looked at.
-    async fn look_again(&self, tx: &Tx, lease: &Lease, keys: &[TeamKey]) -> Result<(), StoreError> {
+    async fn look_again(
+        &self,
+        lease: &Lease,
+        step: Step,
+        keys: &[TeamKey],
+    ) -> Result<(), StoreError> {
+        let operation = "note which teams were planned";
         for source in [TeamSource::Group, TeamSource::Manager] {
             let ids: Vec<&str> = keys
                 .iter()
@@ -183,10 +196,13 @@ impl Store {
                 .map(|key| key.external_id.as_str())
                 .collect();
             for chunk in ids.chunks(rows_per_statement(1)) {
+                let tx = self.begin_run(lease, step).await?;
+                lock_keys(&tx, lease.integration_id).await?;
                 planned_by(lease, source, chunk, None)
-                    .exec(tx)
+                    .exec(&tx)
                     .await
-                    .map_err(StoreError::of("note which teams were planned"))?;
+                    .map_err(StoreError::of(operation))?;
+                tx.commit(operation).await?;
             }
         }
         Ok(())
@@ -198,23 +214,51 @@ impl Store {
     /// # Errors
     /// When the database fails or the lease is lost.
     pub async fn settle_teams(&self, lease: &Lease, step: Step) -> Result<(), StoreError> {
-        let tx = self.begin().await?;
-        let row = self.advance(&tx, lease, step, 0, |update| update).await?;
-        if self.has_same_rules(&tx, &row).await? {
-            let unmade_moves = left_by_unmade_moves(&tx, lease).await?;
-            self.look_again(&tx, lease, &unmade_moves).await?;
-            dirty_key::Entity::delete_many()
-                .filter(dirty_key::Column::IntegrationId.eq(lease.integration_id.0))
-                .filter(dirty_key::Column::Kind.is_in(TEAMS))
-                .filter(dirty_key::Column::PlannedBy.eq(lease.run_id.0))
-                .filter(Expr::exists(unmade(lease)).not())
-                .exec(&tx)
-                .await
-                .map_err(StoreError::of("clear which teams were looked at"))?;
+        let unmade_moves = left_by_unmade_moves(self.db(), lease).await?;
+        self.look_again(lease, step, &unmade_moves).await?;
+        for kind in TEAMS {
+            while self.settle_some(lease, step, kind).await? > 0 {}
         }
-        tx.commit()
+        Ok(())
+    }
+
+    /// Clears keys of one kind, a batch of them; returns how many.
+    async fn settle_some(
+        &self,
+        lease: &Lease,
+        step: Step,
+        kind: &'static str,
+    ) -> Result<u64, StoreError> {
+        let operation = "clear which teams were looked at";
+        let made: Vec<String> = dirty_key::Entity::of_integration(lease.integration_id.0)
+            .select_only()
+            .column(dirty_key::Column::Key)
+            .filter(dirty_key::Column::Kind.eq(kind))
+            .filter(dirty_key::Column::PlannedBy.eq(lease.run_id.0))
+            .filter(Expr::exists(unmade(lease)).not())
+            .limit(BATCH)
+            .into_tuple()
+            .all(self.db())
             .await
-            .map_err(StoreError::of("clear which teams were looked at"))
+            .map_err(StoreError::of(operation))?;
+        if made.is_empty() {
+            return Ok(0);
+        }
+        let tx = self.begin_run(lease, step).await?;
+        if !self.has_same_rules(&tx).await? {
+            return Ok(0);
+        }
+        lock_keys(&tx, lease.integration_id).await?;
+        let cleared = dirty_key::Entity::delete_many()
+            .filter(dirty_key::Column::IntegrationId.eq(lease.integration_id.0))
+            .filter(dirty_key::Column::Kind.eq(kind))
+            .filter(dirty_key::Column::Key.is_in(made))
+            .filter(dirty_key::Column::PlannedBy.eq(lease.run_id.0))
+            .exec(&tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        tx.commit(operation).await?;
+        Ok(cleared.rows_affected)
     }
 }
 
@@ -247,7 +291,10 @@ fn unmade(lease: &Lease) -> SelectStatement {
 }
 
 /// Keys of the teams that someone was to leave by a move that was not made.
-async fn left_by_unmade_moves(tx: &Tx, lease: &Lease) -> Result<Vec<TeamKey>, StoreError> {
+async fn left_by_unmade_moves(
+    db: &impl ConnectionTrait,
+    lease: &Lease,
+) -> Result<Vec<TeamKey>, StoreError> {
     let operation = "read moves that were not made";
     let moves = unapplied(lease)
         .distinct()
@@ -261,7 +308,7 @@ async fn left_by_unmade_moves(tx: &Tx, lease: &Lease) -> Result<Vec<TeamKey>, St
         .and_where(run_change::Column::MovedFromId.is_not_null())
         .and_where(Expr::col((team::Entity, team::Column::Source)).is_not_null())
         .to_owned();
-    let rows = tx
+    let rows = db
         .query_all(&moves)
         .await
         .map_err(StoreError::of(operation))?;

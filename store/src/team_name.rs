@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use crate::column::{from_json, rows_per_statement};
 use crate::plan::planned;
+use crate::run_tx::RunTx;
 use crate::team_neighbourhood::names_in_use;
-use crate::{Lease, StoreError, Tx};
+use crate::{Lease, StoreError};
 
 /// A team that is about to get a name.
 pub(crate) struct Naming<'a> {
@@ -26,7 +27,7 @@ pub(crate) struct Naming<'a> {
 /// Returns other names for teams whose planned name another team has: one that kept it because its change is held or was
 /// left out, or one that got it by hand. A team whose change is still to come gives its name up.
 pub(crate) async fn other_names(
-    tx: &Tx,
+    tx: &RunTx,
     lease: &Lease,
     namings: &[Naming<'_>],
 ) -> Result<BTreeMap<TeamId, String>, StoreError> {
@@ -58,7 +59,7 @@ pub(crate) async fn other_names(
 
 /// Names, by their keys, that some teams are still to give up in the run: by another name, or because they are archived.
 async fn given_up(
-    tx: &Tx,
+    tx: &RunTx,
     lease: &Lease,
     teams: &BTreeSet<TeamId>,
 ) -> Result<BTreeMap<TeamId, String>, StoreError> {
@@ -95,7 +96,7 @@ async fn given_up(
 
 /// Has the change log tell the name that a team got: in the change itself, and wherever the run speaks of the team.
 pub(crate) async fn note_name(
-    tx: &Tx,
+    tx: &RunTx,
     lease: &Lease,
     change: Uuid,
     team: TeamId,

@@ -168,13 +168,12 @@ impl Store {
     /// Number of users with a link to an integration who are not deactivated.
     pub(crate) async fn count_linked_active(
         &self,
-        tx: &Tx,
         integration: uuid::Uuid,
     ) -> Result<u64, StoreError> {
         platform_user::Entity::find()
             .filter(platform_user::Column::Id.in_subquery(linked_users(integration)))
             .filter(platform_user::Column::Status.ne(UserStatus::Deactivated.as_str()))
-            .count(tx)
+            .count(self.db())
             .await
             .map_err(StoreError::of("count linked users"))
     }
@@ -182,7 +181,6 @@ impl Store {
     /// Ids of the owners of an organization who are not deactivated.
     pub(crate) async fn active_owners(
         &self,
-        tx: &Tx,
         organization: OrganizationId,
     ) -> Result<Vec<UserId>, StoreError> {
         let ids: Vec<uuid::Uuid> = platform_user::Entity::in_organization(organization.0)
@@ -191,7 +189,7 @@ impl Store {
             .filter(platform_user::Column::Role.eq(Role::Owner.as_str()))
             .filter(platform_user::Column::Status.ne(UserStatus::Deactivated.as_str()))
             .into_tuple()
-            .all(tx)
+            .all(self.db())
             .await
             .map_err(StoreError::of("read the owners"))?;
         Ok(ids.into_iter().map(UserId).collect())

@@ -75,11 +75,7 @@ async fn execute(execution: &mut Execution<'_>) -> Result<(), Stop> {
 async fn watch(worker: &Worker, lease: &Lease) -> Stop {
     loop {
         sleep(worker.timing.renewal).await;
-        match worker
-            .store
-            .renew_lease(lease, span(worker.timing.lease))
-            .await
-        {
+        match worker.store.renew_lease(lease).await {
             Ok(Renewed::Held) => {}
             Ok(Renewed::CancelRequested) => return Stop::Canceled,
             Ok(Renewed::Lost) => return Stop::Lost,

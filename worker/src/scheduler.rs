@@ -65,6 +65,7 @@ impl Scheduler {
         if tick.is_multiple_of(SELDOM) {
             attempt("end old holds", self.store.expire_holds()).await;
             attempt("forget old reads", self.store.forget_old_reads()).await;
+            attempt("forget old keys", self.store.forget_old_keys()).await;
         }
     }
 

@@ -317,12 +317,9 @@ impl World {
             role.as_str(),
             user.0.simple()
         );
-        let done = self
-            .store
-            .db()
-            .execute_unprepared(&statement)
-            .await
-            .unwrap();
+        let tx = self.store.begin().await.unwrap();
+        let done = tx.execute_unprepared(&statement).await.unwrap();
+        tx.commit().await.unwrap();
         assert_eq!(done.rows_affected(), 1);
     }
 

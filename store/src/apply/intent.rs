@@ -4,12 +4,14 @@ use lockstep_domain::{
     AddressKey, ChangeAction, ExternalId, LinkMatch, ObjectKind, UserFields, UserId,
 };
 use lockstep_entity::run_change;
-use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
 use uuid::Uuid;
 
 use crate::column::{from_json, from_optional_json, parse, parse_optional};
 use crate::plan::planned;
-use crate::{Lease, StoreError, Tx};
+use crate::{Lease, StoreError};
 
 /// A row that is to be applied.
 pub(super) struct Intent {
@@ -25,7 +27,7 @@ pub(super) struct Intent {
 }
 
 impl Intent {
-    pub(super) fn read(row: run_change::Model) -> Result<Self, StoreError> {
+    fn read(row: run_change::Model) -> Result<Self, StoreError> {
         let id = row.id;
         let missing = |column| StoreError::Corrupt {
             column,
@@ -56,11 +58,11 @@ impl Intent {
 }
 
 /// The next component, whole; when there is none left, the next rows in the order of the plan.
-pub(super) async fn next_rows(
-    tx: &Tx,
+pub(super) async fn next(
+    db: &impl ConnectionTrait,
     lease: &Lease,
     limit: u64,
-) -> Result<Vec<run_change::Model>, StoreError> {
+) -> Result<Vec<Intent>, StoreError> {
     let operation = "read what is to be applied";
     let component: Option<Option<i64>> = planned(lease)
         .select_only()
@@ -68,7 +70,7 @@ pub(super) async fn next_rows(
         .filter(run_change::Column::Component.is_not_null())
         .order_by_asc(run_change::Column::Component)
         .into_tuple()
-        .one(tx)
+        .one(db)
         .await
         .map_err(StoreError::of(operation))?;
     let rows = match component.flatten() {
@@ -76,7 +78,7 @@ pub(super) async fn next_rows(
             planned(lease)
                 .filter(run_change::Column::Component.eq(component))
                 .order_by_asc(run_change::Column::ComponentOrder)
-                .all(tx)
+                .all(db)
                 .await
         }
         None => {
@@ -86,9 +88,12 @@ pub(super) async fn next_rows(
                 .filter(run_change::Column::ObjectKind.eq(ObjectKind::User.as_str()))
                 .order_by_asc(run_change::Column::Sequence)
                 .limit(limit)
-                .all(tx)
+                .all(db)
                 .await
         }
     };
-    rows.map_err(StoreError::of(operation))
+    rows.map_err(StoreError::of(operation))?
+        .into_iter()
+        .map(Intent::read)
+        .collect()
 }

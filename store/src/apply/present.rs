@@ -15,8 +15,9 @@ use uuid::Uuid;
 
 use super::intent::Intent;
 use crate::column::rows_per_statement;
+use crate::run_tx::RunTx;
 use crate::user::read_user;
-use crate::{Lease, StoreError, Tx};
+use crate::{Lease, StoreError};
 
 /// What is there now.
 pub(super) struct Present {
@@ -24,7 +25,7 @@ pub(super) struct Present {
     pub(super) holders: BTreeMap<AddressKey, UserId>,
     pub(super) linked_accounts: BTreeSet<ExternalId>,
     pub(super) linked_users: BTreeSet<UserId>,
-    /// Owners who are not deactivated; only loaded when one of them is about to be.
+    /// Owners who are not deactivated; all of them when somebody is about to be.
     pub(super) active_owners: BTreeSet<UserId>,
 }
 
@@ -32,39 +33,25 @@ impl Present {
     /// Reads what a chunk is checked against. On PostgreSQL the users are locked until the chunk is written, so that
     /// an edit that comes between is not written over (fault C3).
     pub(super) async fn load(
-        tx: &Tx,
+        tx: &RunTx,
         lease: &Lease,
         intents: &[Intent],
     ) -> Result<Self, StoreError> {
-        let mut users = BTreeMap::new();
-        let ids: Vec<Uuid> = intents.iter().map(|intent| intent.user_id.0).collect();
-        for chunk in ids.chunks(rows_per_statement(1)) {
-            let chosen = Condition::all().add(platform_user::Column::Id.is_in(chunk.to_vec()));
-            users.extend(locked(tx, lease, chosen).await?);
-        }
-        let addresses: Vec<AddressKey> = intents.iter().map(Intent::address).collect();
-        for chunk in addresses.chunks(rows_per_statement(1)) {
-            let keys = chunk.iter().map(AddressKey::as_str);
-            let chosen = Condition::all().add(platform_user::Column::EmailKey.is_in(keys));
-            users.extend(locked(tx, lease, chosen).await?);
-        }
-        let loses_an_owner = intents.iter().any(|intent| {
-            let owner = users
-                .get(&intent.user_id)
-                .is_some_and(|user| user.role == Role::Owner);
-            intent.action == ChangeAction::Deactivate && owner
-        });
-        let owners = if loses_an_owner {
-            locked(tx, lease, active_owners()).await?
-        } else {
-            BTreeMap::new()
-        };
+        let ids = concerned(tx, lease, intents).await?;
+        let users = locked(tx, lease, &ids).await?;
         let (linked_accounts, linked_users) = links(tx, lease, intents).await?;
         let holders = users
             .values()
             .map(|user| (user.email_key.clone(), user.id))
             .collect();
-        let active_owners = owners.into_keys().collect();
+        let is_owner = |user: &&PlatformUser| {
+            user.role == Role::Owner && user.status != UserStatus::Deactivated
+        };
+        let active_owners = users
+            .values()
+            .filter(is_owner)
+            .map(|user| user.id)
+            .collect();
         Ok(Self {
             users,
             holders,
@@ -155,33 +142,72 @@ impl Present {
     }
 }
 
+/// Users that a chunk is about: those it writes, whoever has an address that it gives, and the active owners when it
+/// deactivates somebody. Read before any is locked, so that all of them are locked in one order.
+async fn concerned(
+    tx: &RunTx,
+    lease: &Lease,
+    intents: &[Intent],
+) -> Result<BTreeSet<Uuid>, StoreError> {
+    let mut ids: BTreeSet<Uuid> = intents.iter().map(|intent| intent.user_id.0).collect();
+    let addresses: Vec<AddressKey> = intents.iter().map(Intent::address).collect();
+    for chunk in addresses.chunks(rows_per_statement(1)) {
+        let keys = chunk.iter().map(AddressKey::as_str);
+        let holds = platform_user::Column::EmailKey.is_in(keys);
+        ids.extend(ids_of(tx, lease, holds.into()).await?);
+    }
+    if intents
+        .iter()
+        .any(|intent| intent.action == ChangeAction::Deactivate)
+    {
+        ids.extend(ids_of(tx, lease, active_owners()).await?);
+    }
+    Ok(ids)
+}
+
 fn active_owners() -> Condition {
     Condition::all()
         .add(platform_user::Column::Role.eq(Role::Owner.as_str()))
         .add(platform_user::Column::Status.ne(UserStatus::Deactivated.as_str()))
 }
 
+async fn ids_of(tx: &RunTx, lease: &Lease, which: Condition) -> Result<Vec<Uuid>, StoreError> {
+    platform_user::Entity::in_organization(lease.organization_id.0)
+        .select_only()
+        .column(platform_user::Column::Id)
+        .filter(which)
+        .into_tuple()
+        .all(tx)
+        .await
+        .map_err(StoreError::of("read users"))
+}
+
 /// Reads users of the organization, in the order of their ids so that two who lock them never wait for each other.
 async fn locked(
-    tx: &Tx,
+    tx: &RunTx,
     lease: &Lease,
-    which: Condition,
+    ids: &BTreeSet<Uuid>,
 ) -> Result<BTreeMap<UserId, PlatformUser>, StoreError> {
-    let mut query = platform_user::Entity::in_organization(lease.organization_id.0)
-        .filter(which)
-        .order_by_asc(platform_user::Column::Id);
-    if tx.get_database_backend() == DbBackend::Postgres {
-        query = query.lock(LockType::NoKeyUpdate);
+    let ids: Vec<Uuid> = ids.iter().copied().collect();
+    let mut users = BTreeMap::new();
+    for chunk in ids.chunks(rows_per_statement(1)) {
+        let mut query = platform_user::Entity::in_organization(lease.organization_id.0)
+            .filter(platform_user::Column::Id.is_in(chunk.iter().copied()))
+            .order_by_asc(platform_user::Column::Id);
+        if tx.get_database_backend() == DbBackend::Postgres {
+            query = query.lock(LockType::NoKeyUpdate);
+        }
+        for row in query.all(tx).await.map_err(StoreError::of("read users"))? {
+            let user = read_user(row)?;
+            users.insert(user.id, user);
+        }
     }
-    let rows = query.all(tx).await.map_err(StoreError::of("read users"))?;
-    rows.into_iter()
-        .map(|row| read_user(row).map(|user| (user.id, user)))
-        .collect()
+    Ok(users)
 }
 
 /// Which of the accounts and users of a chunk are linked by now.
 async fn links(
-    tx: &Tx,
+    tx: &RunTx,
     lease: &Lease,
     intents: &[Intent],
 ) -> Result<(BTreeSet<ExternalId>, BTreeSet<UserId>), StoreError> {

@@ -16,8 +16,9 @@ use super::intent::Intent;
 use super::present::Present;
 use crate::column::rows_per_statement;
 use crate::run::found;
+use crate::run_tx::RunTx;
 use crate::user::write_user;
-use crate::{Lease, StoreError, Tx};
+use crate::{Lease, StoreError};
 
 /// What the organization and the integration say about new users and links.
 pub(super) struct Settings {
@@ -26,7 +27,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) async fn load(tx: &Tx, lease: &Lease) -> Result<Self, StoreError> {
+    pub(super) async fn load(tx: &RunTx, lease: &Lease) -> Result<Self, StoreError> {
         let operation = "read settings";
         let integration = integration::Entity::find_by_id(lease.integration_id.0)
             .one(tx)
@@ -147,11 +148,13 @@ impl Chunk<'_> {
         }
     }
 
-    pub(super) async fn write(&self, tx: &Tx) -> Result<(), StoreError> {
+    pub(super) async fn write(&self, tx: &RunTx) -> Result<(), StoreError> {
         self.vacate(tx).await?;
-        let rows: Vec<_> = self
-            .users
-            .values()
+        // In the order of the addresses: two runs of an organization that create the same people meet at these.
+        let mut users: Vec<&PlatformUser> = self.users.values().collect();
+        users.sort_by(|a, b| a.email_key.cmp(&b.email_key));
+        let rows: Vec<_> = users
+            .into_iter()
             .map(|user| write_user(user, None))
             .collect();
         use platform_user::Column;
@@ -189,7 +192,7 @@ impl Chunk<'_> {
     }
 
     /// Notes that this run deactivated or brought back users; whoever did it before is of no interest any more.
-    async fn sign(&self, tx: &Tx) -> Result<(), StoreError> {
+    async fn sign(&self, tx: &RunTx) -> Result<(), StoreError> {
         let run = Some(self.lease.run_id.0);
         for (users, by_run) in [(&self.deactivated, run), (&self.reactivated, None)] {
             for chunk in users.chunks(rows_per_statement(1)) {
@@ -209,7 +212,7 @@ impl Chunk<'_> {
     }
 
     /// Takes addresses that move out of the way first, so that a swap meets no unique key on its way.
-    async fn vacate(&self, tx: &Tx) -> Result<(), StoreError> {
+    async fn vacate(&self, tx: &RunTx) -> Result<(), StoreError> {
         let vacated: Vec<&str> = self.vacated.iter().map(AddressKey::as_str).collect();
         for chunk in vacated.chunks(rows_per_statement(1)) {
             platform_user::Entity::update_many()

@@ -158,33 +158,6 @@ both! {
         crash_at_every_step(backend, true).await;
     }
 
-    async fn fault_a8_a_worker_that_wakes_up_after_its_lease_writes_nothing(backend) {
-        let world = World::around(backend, people(&["ada", "bob"])).await;
-        world.control().add_fault(Fault::new(FaultKind::Gate).on_request("users.list").times(1)).unwrap();
-        let id = world.request(RunKind::Sync, false).await.run().id;
-        let sleeper = {
-            let worker = world.worker();
-            tokio::spawn(async move { lockstep_worker::run::work(&worker, id).await })
-        };
-        world.control().gates_reached(1).await;
-        // The sleeper renews its lease by the same clock, so time jumps while it is being claimed.
-        world.clock.advance(chrono::Duration::seconds(31));
-        let claimed = world.store.claim_run(id, "another", chrono::Duration::hours(1)).await.unwrap();
-        if let Some((_, lease)) = claimed {
-            world.control().clear_faults();
-            sleeper.await.unwrap();
-            let run = world.read_run(id).await;
-            assert_eq!((run.state, run.change_count), (RunState::Running, 0), "the sleeper wrote nothing");
-            world.store.release_run(&lease).await.unwrap();
-            lockstep_worker::run::work(&world.worker(), id).await;
-        } else {
-            world.control().clear_faults();
-            sleeper.await.unwrap();
-        }
-        let run = world.read_run(id).await;
-        assert_eq!((run.state, run.summary.users.created), (RunState::Succeeded, 2));
-    }
-
     async fn fault_a7_a_worker_that_is_stopped_hands_the_run_back(backend) {
         let world = World::around(backend, people(&["ada"])).await;
         world.control().add_fault(Fault::new(FaultKind::Gate).on_request("users.list")).unwrap();

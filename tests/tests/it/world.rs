@@ -143,9 +143,18 @@ impl World {
     }
 
     pub(crate) fn worker_until(&self, stopping: CancellationToken) -> Worker {
+        self.worker_of(Duration::from_millis(100), stopping)
+    }
+
+    /// A worker that says so seldom that it is alive.
+    pub(crate) fn worker_that_renews_every(&self, renewal: Duration) -> Worker {
+        self.worker_of(renewal, CancellationToken::new())
+    }
+
+    fn worker_of(&self, renewal: Duration, stopping: CancellationToken) -> Worker {
         let name = format!("test-{}", self.store.fresh_id());
         let timing = Timing {
-            renewal: Duration::from_millis(100),
+            renewal,
             ..Timing::default()
         };
         Worker::new(
@@ -488,19 +497,23 @@ pub(crate) fn id_of(name: &str) -> String {
 /// Does by hand what no function of the store does.
 pub(crate) async fn sql(world: &World, statement: &str) {
     use sea_orm::ConnectionTrait as _;
-    world
-        .store
-        .db()
-        .execute_unprepared(statement)
-        .await
-        .unwrap();
+    let tx = world.store.begin().await.unwrap();
+    tx.execute_unprepared(statement).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 /// Everything the database holds, as text.
 pub(crate) async fn dump(world: &World) -> String {
     match world.url.strip_prefix("sqlite:") {
         Some(file) => {
-            sql(world, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+            use sea_orm::ConnectionTrait as _;
+            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+            world
+                .store
+                .db()
+                .execute_unprepared(checkpoint)
+                .await
+                .unwrap();
             String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned()
         }
         None => {

@@ -69,20 +69,12 @@ async fn apply_kind(
             total: Some(total.max(processed)),
         };
         let (store, lease) = (&execution.worker.store, &execution.lease);
-        let applied = match kind {
-            ObjectKind::User => store.apply_next(lease, progress, CHUNK).await?,
-            ObjectKind::Team => store.apply_teams(lease, progress, CHUNK).await?,
-            ObjectKind::Membership => store.apply_memberships(lease, progress, CHUNK).await?,
-        };
+        let applied = store.apply_next(lease, kind, progress, CHUNK).await?;
         let Some((run, chunk)) = applied else {
             return Ok(done);
         };
         execution.reached(run).await?;
-        done = Applied {
-            applied: done.applied + chunk.applied,
-            skipped: done.skipped + chunk.skipped,
-            failed: done.failed + chunk.failed,
-        };
+        done = done.and(chunk);
         if too_many_failed(done) {
             return Err(Stop::Failed(Box::new(Failure::new(
                 RunErrorCode::TooManyFailures,

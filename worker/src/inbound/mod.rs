@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use lockstep_domain::{
     ChangeReasonCode, DirectoryGroup, GroupMembership, GroupTeamRules, InboundRules, MembersRead,
-    RunCost, RunErrorCode, RunWarning, RunWarningCode,
+    RunCost, RunErrorCode, RunPhase, RunWarning, RunWarningCode,
 };
 use lockstep_graph::GraphClient;
 use lockstep_store::integration::Integration;
@@ -72,6 +72,7 @@ pub async fn execute(execution: &mut Execution<'_>) -> Result<(), Stop> {
     } else if execution.notes.is_empty() {
         execution.notes.clone_from(&execution.run.warnings);
     }
+    execution.tell_decided().await?;
     if is_preview(&execution.run) {
         return Ok(());
     }
@@ -158,6 +159,17 @@ impl<'a> Execution<'a> {
     async fn step(&mut self, step: Step) -> Result<(), Stop> {
         let run = self.worker.store.report(&self.lease, step).await?;
         self.reached(run).await
+    }
+
+    /// Has subscribers told of what the complete plan decided, as far as nobody did before.
+    async fn tell_decided(&self) -> Result<(), Stop> {
+        let step = Step {
+            phase: RunPhase::Planning,
+            processed: 1,
+            total: Some(1),
+        };
+        let (store, preview) = (&self.worker.store, is_preview(&self.run));
+        Ok(store.tell_decided(&self.lease, step, preview).await?)
     }
 
     /// Reads the run again after the database failed, to go on from what was stored.
