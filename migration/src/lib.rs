@@ -23,6 +23,8 @@ mod m0013_user_hold;
 mod m0014_directory_group;
 mod m0015_team_change;
 mod m0016_test_groups;
+mod m0017_tenant_statistics;
+mod m0018_few_among_many;
 
 /// Every migration, in order.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_directory_group::Migration),
             Box::new(m0015_team_change::Migration),
             Box::new(m0016_test_groups::Migration),
+            Box::new(m0017_tenant_statistics::Migration),
+            Box::new(m0018_few_among_many::Migration),
         ]
     }
 }

@@ -8,6 +8,7 @@ use sea_orm::{ColumnTrait as _, ConnectionTrait, QueryFilter as _, QuerySelect a
 
 use crate::StoreError;
 use crate::column::rows_per_statement;
+use crate::lookup::one_of;
 
 /// Groups of which some objects are direct members.
 pub(crate) async fn containers(
@@ -22,7 +23,11 @@ pub(crate) async fn containers(
             // Not DISTINCT: for that, SQLite would walk through all members of all groups in the order of the groups.
             .column(directory_member::Column::GroupId)
             .filter(directory_member::Column::Relation.eq(MemberRelation::Member.as_str()))
-            .filter(directory_member::Column::MemberId.is_in(chunk.iter().map(ExternalId::as_str)))
+            .filter(one_of(
+                db,
+                directory_member::Column::MemberId,
+                chunk.iter().map(ExternalId::as_str),
+            ))
             .into_tuple()
             .all(db)
             .await
@@ -40,21 +45,25 @@ pub(crate) async fn managers_of(
 ) -> Result<BTreeMap<ExternalId, ExternalId>, StoreError> {
     let mut found = BTreeMap::new();
     for chunk in people.chunks(rows_per_statement(1)) {
-        let rows: Vec<(String, String)> = directory_user::Entity::of_integration(integration.0)
-            .select_only()
-            .columns([
-                directory_user::Column::ExternalId,
-                directory_user::Column::ManagerId,
-            ])
-            .filter(directory_user::Column::ManagerId.is_not_null())
-            .filter(directory_user::Column::ExternalId.is_in(chunk.iter().map(ExternalId::as_str)))
-            .into_tuple()
-            .all(db)
-            .await
-            .map_err(StoreError::of("read managers"))?;
+        let rows: Vec<(String, Option<String>)> =
+            directory_user::Entity::of_integration(integration.0)
+                .select_only()
+                .columns([
+                    directory_user::Column::ExternalId,
+                    directory_user::Column::ManagerId,
+                ])
+                .filter(one_of(
+                    db,
+                    directory_user::Column::ExternalId,
+                    chunk.iter().map(ExternalId::as_str),
+                ))
+                .into_tuple()
+                .all(db)
+                .await
+                .map_err(StoreError::of("read managers"))?;
         found.extend(
             rows.into_iter()
-                .map(|(person, manager)| (ExternalId(person), ExternalId(manager))),
+                .filter_map(|(person, manager)| Some((ExternalId(person), ExternalId(manager?)))),
         );
     }
     Ok(found)
@@ -72,7 +81,11 @@ pub(crate) async fn those_with_reports(
             .select_only()
             .distinct()
             .column(directory_user::Column::ManagerId)
-            .filter(directory_user::Column::ManagerId.is_in(chunk.iter().map(ExternalId::as_str)))
+            .filter(one_of(
+                db,
+                directory_user::Column::ManagerId,
+                chunk.iter().map(ExternalId::as_str),
+            ))
             .into_tuple()
             .all(db)
             .await

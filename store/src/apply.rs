@@ -33,6 +33,8 @@ pub struct Applied {
     pub skipped: u64,
     /// Rows that failed.
     pub failed: u64,
+    /// Place in the change log up to which no row of the kind is left.
+    pub through: i64,
 }
 
 impl Applied {
@@ -42,13 +44,14 @@ impl Applied {
         self.applied + self.skipped + self.failed
     }
 
-    /// Both together.
+    /// Both together, of which the first says through which place.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self {
             applied: self.applied + other.applied,
             skipped: self.skipped + other.skipped,
             failed: self.failed + other.failed,
+            through: self.through,
         }
     }
 }
@@ -106,8 +109,8 @@ impl Store {
             .map_err(StoreError::of("count what is to be applied"))
     }
 
-    /// Applies the next rows of one kind of object: a whole component of address moves, or up to `limit` rows. None when
-    /// all are done. A row that the database refuses is failed, and costs the others no more than a few tries.
+    /// Applies the next rows of one kind of object: a whole component of address moves, or up to `limit` rows after a
+    /// place of the change log. None when all are done. A row that the database refuses is failed, and costs the others no more than a few tries.
     ///
     /// # Errors
     /// When the database fails or the lease is lost.
@@ -116,12 +119,18 @@ impl Store {
         lease: &Lease,
         kind: ObjectKind,
         progress: Step,
+        after: i64,
         limit: u64,
     ) -> Result<Option<(Run, Applied)>, StoreError> {
-        let Some(rows) = self.next_rows(lease, kind, limit).await? else {
+        let (rows, through) = self.next_rows(lease, kind, after, limit).await?;
+        if rows.ids().is_empty() {
             return Ok(None);
+        }
+        let done = Applied {
+            through,
+            ..Applied::default()
         };
-        let (mut parts, mut done, mut run) = (vec![rows], Applied::default(), None);
+        let (mut parts, mut done, mut run) = (vec![rows], done, None);
         while let Some(part) = parts.pop() {
             let step = Step {
                 processed: progress.processed + done.total(),
@@ -146,16 +155,24 @@ impl Store {
         &self,
         lease: &Lease,
         kind: ObjectKind,
+        after: i64,
         limit: u64,
-    ) -> Result<Option<Rows>, StoreError> {
-        let rows = match kind {
-            ObjectKind::User => Rows::Users(intent::next(self.db(), lease, limit).await?),
-            ObjectKind::Team => Rows::Teams(team_apply::next(self.db(), lease, limit).await?),
-            ObjectKind::Membership => {
-                Rows::Memberships(membership_apply::next(self.db(), lease, limit).await?)
+    ) -> Result<(Rows, i64), StoreError> {
+        let db = self.db();
+        Ok(match kind {
+            ObjectKind::User => {
+                let (rows, through) = intent::next(db, lease, after, limit).await?;
+                (Rows::Users(rows), through)
             }
-        };
-        Ok(Some(rows).filter(|rows| !rows.ids().is_empty()))
+            ObjectKind::Team => {
+                let (rows, through) = team_apply::next(db, lease, after, limit).await?;
+                (Rows::Teams(rows), through)
+            }
+            ObjectKind::Membership => {
+                let (rows, through) = membership_apply::next(db, lease, after, limit).await?;
+                (Rows::Memberships(rows), through)
+            }
+        })
     }
 
     async fn try_rows(

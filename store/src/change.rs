@@ -12,7 +12,9 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::column::{count, from_json, parse, parse_optional};
+use crate::lookup::first;
 use crate::page::{Page, PageRequest, contains_in_any_case};
+use crate::place::is_unmade;
 use crate::{Store, StoreError};
 
 /// An entry of the change log of a run.
@@ -146,10 +148,9 @@ impl Store {
     ) -> Result<Vec<Change>, StoreError> {
         let rows = run_change::Entity::of_run(run.0)
             .filter(run_change::Column::EventSequence.gt(event))
-            .order_by_asc(run_change::Column::EventSequence)
-            .limit(limit)
-            .all(self.db());
-        rows.await
+            .order_by_asc(run_change::Column::EventSequence);
+        first(self.db(), rows, limit)
+            .await
             .map_err(StoreError::of("read changes"))?
             .into_iter()
             .map(read)
@@ -168,6 +169,7 @@ impl Store {
                 run_change::Column::ReasonField,
             ])
             .column_as(run_change::Column::Id.count(), "n")
+            .filter(is_unmade())
             .filter(run_change::Column::ReasonCode.is_not_null())
             .group_by(run_change::Column::ReasonCode)
             .group_by(run_change::Column::ReasonField)
@@ -212,6 +214,7 @@ impl Store {
             |field| Column::ReasonField.eq(field),
         );
         let rows = run_change::Entity::of_run(run.0)
+            .filter(is_unmade())
             .filter(Column::ReasonCode.is_in(codes.iter().map(|code| code.as_str())))
             .filter(field)
             .order_by_asc(Column::Sequence)

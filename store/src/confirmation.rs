@@ -2,6 +2,7 @@
 
 use lockstep_domain::{ChangeOutcome, ChangeReasonCode, DirectoryPatch, ExternalId};
 use lockstep_entity::run_change;
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
@@ -9,8 +10,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::lease::Step;
+use crate::lookup::{first_of, one_of, unweighed};
 use crate::outcome::conclude;
-use crate::plan::planned;
 use crate::run::Run;
 use crate::run_tx::RunTx;
 use crate::{Lease, Store, StoreError};
@@ -36,14 +37,11 @@ impl Store {
         lease: &Lease,
         limit: u64,
     ) -> Result<Vec<(Uuid, ExternalId)>, StoreError> {
-        let rows: Vec<(Uuid, String)> = planned(lease)
+        let rows = unconfirmed(lease)
             .select_only()
             .columns([run_change::Column::Id, run_change::Column::ExternalId])
-            .filter(run_change::Column::NeedsConfirmation.eq(true))
-            .order_by_asc(run_change::Column::Sequence)
-            .limit(limit)
-            .into_tuple()
-            .all(self.db())
+            .order_by_asc(run_change::Column::Sequence);
+        let rows: Vec<(Uuid, String)> = first_of(self.db(), rows, limit)
             .await
             .map_err(StoreError::of("read unconfirmed departures"))?;
         Ok(rows
@@ -57,8 +55,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn count_unconfirmed(&self, lease: &Lease) -> Result<u64, StoreError> {
-        let rows = planned(lease).filter(run_change::Column::NeedsConfirmation.eq(true));
-        rows.count(self.db())
+        unconfirmed(lease)
+            .count(self.db())
             .await
             .map_err(StoreError::of("count unconfirmed departures"))
     }
@@ -77,7 +75,11 @@ impl Store {
         let tx = self.begin_telling(lease, step, stays).await?;
         run_change::Entity::update_many()
             .col_expr(run_change::Column::NeedsConfirmation, false.into())
-            .filter(run_change::Column::Id.is_in(said.gone.iter().copied()))
+            .filter(one_of(
+                &tx,
+                run_change::Column::Id,
+                said.gone.iter().copied(),
+            ))
             .exec(&tx)
             .await
             .map_err(StoreError::of("confirm departures"))?;
@@ -141,4 +143,12 @@ impl Store {
             .collect();
         self.save_changed(tx, lease, &known, changed).await
     }
+}
+
+/// Departures that are still to be confirmed, in the words of the index of such rows.
+fn unconfirmed(lease: &Lease) -> sea_orm::Select<run_change::Entity> {
+    let is_planned = run_change::Column::Outcome.eq(ChangeOutcome::Planned.as_str());
+    run_change::Entity::of_run(lease.run_id.0)
+        .filter(Expr::cust(r#""run_change"."needs_confirmation""#))
+        .filter(unweighed(is_planned))
 }

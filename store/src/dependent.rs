@@ -4,13 +4,14 @@ use lockstep_domain::{
     ChangeAction, ChangeOutcome, ChangeReasonCode, ObjectKind, TeamArchivalReason,
 };
 use lockstep_entity::{directory_user, run_change};
-use sea_orm::sea_query::{Alias, Expr, Query, SelectStatement, UnionType};
-use sea_orm::{ColumnTrait as _, Condition, ExprTrait as _};
+use sea_orm::sea_query::{Expr, Query, SelectStatement, UnionType};
+use sea_orm::{ColumnTrait as _, Condition};
 use uuid::Uuid;
 
-use crate::column::rows_per_statement;
 use crate::guard::Reworded;
 use crate::lease::Step;
+use crate::lookup::among;
+use crate::place::{has_unmade, is_unmade};
 use crate::team_guard::REMOVALS;
 use crate::{Lease, Store, StoreError};
 
@@ -28,6 +29,9 @@ impl Store {
     /// # Errors
     /// When the database fails or the lease is lost.
     pub async fn drop_dependents(&self, lease: &Lease, step: Step) -> Result<(), StoreError> {
+        if !has_unmade(self.db(), lease).await? {
+            return Ok(());
+        }
         self.leave_out_unmade(lease, step).await?;
         // A team is archived for want of reports only when all of them have left.
         let archivals = self.planned_archivals(lease).await?.into_iter();
@@ -35,14 +39,18 @@ impl Store {
             .filter(|(_, reason)| *reason == Some(TeamArchivalReason::NoReports))
             .map(|(id, _)| id)
             .collect();
-        for ids in want_of_reports.chunks(rows_per_statement(8)) {
-            let stays = Condition::any()
-                .add(run_change::Column::PlatformId.in_subquery(not_left(lease)))
-                .add(run_change::Column::ExternalId.in_subquery(managers_of_who_stays(lease)));
-            let those = run_change::Column::Id.is_in(ids.iter().copied());
-            let which = Condition::all().add(those).add(stays);
-            self.leave_out(lease, step, which).await?;
-        }
+        let stays = Condition::any()
+            .add(among(
+                Expr::col(run_change::Column::PlatformId),
+                not_left(lease),
+            ))
+            .add(among(
+                Expr::col(run_change::Column::ExternalId),
+                managers_of_who_stays(lease),
+            ));
+        let (skipped, none) = (left_out(), None);
+        self.reword_those(lease, step, &want_of_reports, stays, &skipped, none)
+            .await?;
         self.leave_out_unmade(lease, step).await?;
         self.tell_decided(lease, step, false).await
     }
@@ -53,38 +61,33 @@ impl Store {
         lease: &Lease,
         step: Step,
     ) -> Result<(), StoreError> {
-        let which = Expr::exists(unmade_cause(lease)).into();
-        self.leave_out(lease, step, which).await
-    }
-
-    async fn leave_out(
-        &self,
-        lease: &Lease,
-        step: Step,
-        which: Condition,
-    ) -> Result<(), StoreError> {
-        let outcome = Reworded {
-            outcome: ChangeOutcome::Skipped,
-            code: ChangeReasonCode::Dependency,
-            message: "A change that this one counts on was not made.".to_owned(),
-        };
-        self.reword(lease, step, which, &outcome, None).await
+        if !has_unmade(self.db(), lease).await? {
+            return Ok(());
+        }
+        let counts_on_it = among(
+            Expr::col(run_change::Column::DependsOn),
+            unmade_causes(lease),
+        );
+        let which = Condition::all().add(counts_on_it);
+        self.reword(lease, step, which, &left_out(), None).await
     }
 }
 
-/// The change that a row depends on, when it came to nothing.
-fn unmade_cause(lease: &Lease) -> SelectStatement {
-    let cause = Alias::new("cause");
-    let made = [ChangeOutcome::Planned, ChangeOutcome::Applied].map(ChangeOutcome::as_str);
+fn left_out() -> Reworded {
+    Reworded {
+        outcome: ChangeOutcome::Skipped,
+        code: ChangeReasonCode::Dependency,
+        message: "A change that this one counts on was not made.".to_owned(),
+    }
+}
+
+/// Changes that came to nothing. They are few as a rule, and found by an index of their own.
+fn unmade_causes(lease: &Lease) -> SelectStatement {
     Query::select()
-        .expr(Expr::val(1))
-        .from_as(run_change::Entity, cause.clone())
-        .and_where(Expr::col((cause.clone(), run_change::Column::RunId)).eq(lease.run_id.0))
-        .and_where(
-            Expr::col((cause.clone(), run_change::Column::Id))
-                .equals((run_change::Entity, run_change::Column::DependsOn)),
-        )
-        .and_where(Expr::col((cause, run_change::Column::Outcome)).is_not_in(made))
+        .column(run_change::Column::Id)
+        .from(run_change::Entity)
+        .and_where(run_change::Column::RunId.eq(lease.run_id.0))
+        .and_where(is_unmade())
         .to_owned()
 }
 
@@ -97,6 +100,7 @@ fn not_left(lease: &Lease) -> SelectStatement {
             .from(run_change::Entity)
             .and_where(run_change::Column::RunId.eq(lease.run_id.0))
             .and_where(run_change::Column::ObjectKind.eq(ObjectKind::Membership.as_str()))
+            .and_where(is_unmade())
             .and_where(run_change::Column::Outcome.is_in(stays))
             .and_where(team.is_not_null())
             .to_owned()
@@ -116,13 +120,14 @@ fn managers_of_who_stays(lease: &Lease) -> SelectStatement {
         .from(run_change::Entity)
         .and_where(run_change::Column::RunId.eq(lease.run_id.0))
         .and_where(run_change::Column::Action.eq(ChangeAction::Deactivate.as_str()))
+        .and_where(is_unmade())
         .and_where(run_change::Column::Outcome.is_in(stays))
         .to_owned();
     Query::select()
         .column(directory_user::Column::ManagerId)
         .from(directory_user::Entity)
         .and_where(directory_user::Column::IntegrationId.eq(lease.integration_id.0))
-        .and_where(directory_user::Column::ExternalId.in_subquery(people))
+        .and_where(among(Expr::col(directory_user::Column::ExternalId), people))
         .and_where(directory_user::Column::ManagerId.is_not_null())
         .to_owned()
 }

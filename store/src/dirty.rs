@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::column::rows_per_statement;
 use crate::lease::Step;
+use crate::lookup::{first, one_of};
 use crate::run::Run;
 use crate::run_tx::RunTx;
 use crate::{Lease, Store, StoreError, Tx};
@@ -159,9 +160,8 @@ impl Store {
         let rows = dirty_key::Entity::of_integration(integration.0)
             .filter(dirty_key::Column::Kind.eq(USER))
             .filter(Condition::all().add_option(after.map(|key| dirty_key::Column::Key.gt(key))))
-            .order_by_asc(dirty_key::Column::Key)
-            .limit(limit)
-            .all(self.db())
+            .order_by_asc(dirty_key::Column::Key);
+        let rows = first(self.db(), rows, limit)
             .await
             .map_err(StoreError::of("read what has to be looked at"))?;
         Ok(rows
@@ -224,7 +224,7 @@ impl Store {
                     .filter(dirty_key::Column::IntegrationId.eq(integration))
                     .filter(dirty_key::Column::Kind.eq(USER))
                     .filter(ExprTrait::eq(Expr::col(dirty_key::Column::Mark), mark))
-                    .filter(dirty_key::Column::Key.is_in(keys))
+                    .filter(one_of(tx, dirty_key::Column::Key, keys))
                     .exec(tx)
                     .await
                     .map_err(StoreError::of("clear what was looked at"))?;

@@ -14,6 +14,7 @@ use sea_orm::{
 
 use crate::column::{parse, rows_per_statement};
 use crate::lease::Step;
+use crate::lookup::{first_of, one_of, unweighed};
 use crate::mirror::mark_seen;
 use crate::run::Run;
 use crate::run_tx::{BATCH, RunTx};
@@ -196,14 +197,13 @@ impl Store {
         limit: u64,
     ) -> Result<Vec<ExternalId>, StoreError> {
         let after = after.map(|id| directory_group::Column::ExternalId.gt(id.as_str()));
-        let ids: Vec<String> = directory_group::Entity::of_integration(integration.0)
+        let rows = directory_group::Entity::of_integration(integration.0)
             .select_only()
             .column(directory_group::Column::ExternalId)
-            .filter(which.add_option(after))
-            .order_by_asc(directory_group::Column::ExternalId)
-            .limit(limit)
-            .into_tuple()
-            .all(self.db())
+            .filter(unweighed(which))
+            .filter(Condition::all().add_option(after))
+            .order_by_asc(directory_group::Column::ExternalId);
+        let ids: Vec<String> = first_of(self.db(), rows, limit)
             .await
             .map_err(StoreError::of("read groups"))?;
         Ok(ids.into_iter().map(ExternalId).collect())
@@ -284,7 +284,11 @@ pub(crate) async fn groups<'a>(
     let mut found = BTreeMap::new();
     for chunk in ids.chunks(rows_per_statement(1)) {
         let rows = directory_group::Entity::of_integration(integration.0)
-            .filter(directory_group::Column::ExternalId.is_in(chunk.iter().copied()))
+            .filter(one_of(
+                db,
+                directory_group::Column::ExternalId,
+                chunk.iter().copied(),
+            ))
             .all(db)
             .await
             .map_err(StoreError::of("read groups"))?;

@@ -17,6 +17,7 @@ use sea_orm::{
 use crate::column::rows_per_statement;
 use crate::group::{groups, write_groups};
 use crate::lease::Step;
+use crate::lookup::{first_of, one_of};
 use crate::run::Run;
 use crate::run_tx::RunTx;
 use crate::{Lease, Store, StoreError};
@@ -103,14 +104,12 @@ impl Store {
     ) -> Result<Vec<ExternalId>, StoreError> {
         let (mut after, mut unlisted) = (String::new(), Vec::new());
         loop {
-            let ids: Vec<String> = members(lease.integration_id, group, relation)
+            let rows = members(lease.integration_id, group, relation)
                 .select_only()
                 .column(Column::MemberId)
                 .filter(Column::MemberId.gt(after.as_str()))
-                .order_by_asc(Column::MemberId)
-                .limit(WALK)
-                .into_tuple()
-                .all(self.db())
+                .order_by_asc(Column::MemberId);
+            let ids: Vec<String> = first_of(self.db(), rows, WALK)
                 .await
                 .map_err(StoreError::of("read members"))?;
             let Some(last) = ids.last() else { break };
@@ -220,7 +219,11 @@ async fn without_absent(
         let accounts: Vec<String> = directory_user::Entity::of_integration(lease.integration_id.0)
             .select_only()
             .column(directory_user::Column::ExternalId)
-            .filter(directory_user::Column::ExternalId.is_in(chunk.iter().map(|id| id.as_str())))
+            .filter(one_of(
+                db,
+                directory_user::Column::ExternalId,
+                chunk.iter().map(|id| id.as_str()),
+            ))
             .filter(directory_user::Column::Presence.ne(Presence::Present.as_str()))
             .into_tuple()
             .all(db)
@@ -229,7 +232,11 @@ async fn without_absent(
         let groups: Vec<String> = directory_group::Entity::of_integration(lease.integration_id.0)
             .select_only()
             .column(directory_group::Column::ExternalId)
-            .filter(directory_group::Column::ExternalId.is_in(chunk.iter().map(|id| id.as_str())))
+            .filter(one_of(
+                db,
+                directory_group::Column::ExternalId,
+                chunk.iter().map(|id| id.as_str()),
+            ))
             .filter(directory_group::Column::Presence.ne(Presence::Present.as_str()))
             .into_tuple()
             .all(db)
@@ -255,7 +262,7 @@ async fn present(
             .members
             .iter()
             .map(|member| member.external_id.as_str());
-        query = query.filter(Column::MemberId.is_in(named));
+        query = query.filter(one_of(db, Column::MemberId, named));
     }
     let rows: Vec<(String, String)> = query
         .into_tuple()
@@ -318,7 +325,11 @@ async fn delete_members(
             .filter(Column::IntegrationId.eq(lease.integration_id.0))
             .filter(Column::GroupId.eq(group.as_str()))
             .filter(Column::Relation.eq(relation.as_str()))
-            .filter(Column::MemberId.is_in(chunk.iter().map(|id| id.as_str())))
+            .filter(one_of(
+                tx,
+                Column::MemberId,
+                chunk.iter().map(|id| id.as_str()),
+            ))
             .exec(tx)
             .await
             .map_err(StoreError::of("remove members"))?;

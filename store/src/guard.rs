@@ -19,9 +19,11 @@ use uuid::Uuid;
 
 use crate::column::{count, rows_per_statement};
 use crate::lease::Step;
+use crate::lookup::one_of;
+use crate::place::{STRETCH, between, has_unmade, is_unmade, last_place, next_places};
 use crate::plan::{complete, planned};
 use crate::run::Run;
-use crate::run_tx::{BATCH, RunTx};
+use crate::run_tx::RunTx;
 use crate::{Lease, Store, StoreError};
 
 /// How long a hold waits for an owner (D-49).
@@ -122,13 +124,34 @@ impl Store {
         preview: bool,
     ) -> Result<(), StoreError> {
         use run_change::Column;
-        let operation = "number events";
-        let decided = (!preview).then(|| Column::Outcome.ne(ChangeOutcome::Planned.as_str()));
+        if !preview && !has_unmade(self.db(), lease).await? {
+            return Ok(());
+        }
         let untold = Condition::all()
             .add(Column::RunId.eq(lease.run_id.0))
             .add(Column::EventSequence.is_null())
-            .add_option(decided);
-        while let Some((first, last)) = self.next_places(untold.clone()).await? {
+            .add_option((!preview).then(is_unmade));
+        let mut after = 0;
+        while let Some((places, reached)) = next_places(self.db(), lease, after, &untold).await? {
+            after = reached;
+            for places in places.chunks(rows_per_statement(1)) {
+                self.tell(lease, step, &untold, places).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of rows at some places.
+    async fn tell(
+        &self,
+        lease: &Lease,
+        step: Step,
+        untold: &Condition,
+        places: &[i64],
+    ) -> Result<(), StoreError> {
+        use run_change::Column;
+        let operation = "number events";
+        if let (Some(first), Some(last)) = (places.first().copied(), places.last().copied()) {
             // The place in the change log numbers the events as well: one for each place from the first to the last.
             let span = last - first + 1;
             let tx = self.begin_telling(lease, step, count(span)).await?;
@@ -146,21 +169,6 @@ impl Store {
             tx.commit(operation).await?;
         }
         Ok(())
-    }
-
-    /// The first and the last of the next places in the change log where rows meet a condition, a batch of them.
-    async fn next_places(&self, which: Condition) -> Result<Option<(i64, i64)>, StoreError> {
-        let places: Vec<i64> = run_change::Entity::find()
-            .select_only()
-            .column(run_change::Column::Sequence)
-            .filter(which)
-            .order_by_asc(run_change::Column::Sequence)
-            .limit(BATCH)
-            .into_tuple()
-            .all(self.db())
-            .await
-            .map_err(StoreError::of("read the change log"))?;
-        Ok(places.first().copied().zip(places.last().copied()))
     }
 
     async fn tally(&self, lease: &Lease) -> Result<Tally, StoreError> {
@@ -215,8 +223,9 @@ impl Store {
             code: ChangeReasonCode::LastOwnerProtected,
             message: "The organization would have no active owner left.".to_owned(),
         };
-        let which = run_change::Column::Id.eq(stays.0).into();
-        self.reword(lease, GUARDING, which, &outcome, None).await?;
+        let all = Condition::all();
+        self.reword_those(lease, GUARDING, &[stays.0], all, &outcome, None)
+            .await?;
         Ok(true)
     }
 
@@ -279,11 +288,9 @@ impl Store {
                 .map(|(change, _)| change.0)
                 .collect();
             let (outcome, category) = blocked_by(fate);
-            for ids in blocked.chunks(rows_per_statement(1)) {
-                let which = run_change::Column::Id.is_in(ids.iter().copied()).into();
-                self.reword(lease, GUARDING, which, &outcome, category)
-                    .await?;
-            }
+            let all = Condition::all();
+            self.reword_those(lease, GUARDING, &blocked, all, &outcome, category)
+                .await?;
         }
         let components = (1_i64..).zip(&order.components);
         let places: Vec<(i64, i64, ChangeId)> = components
@@ -368,35 +375,27 @@ impl Store {
         lease: &Lease,
         outcome: ChangeOutcome,
     ) -> Result<Option<String>, StoreError> {
-        type Row = (
-            i64,
-            String,
-            Option<String>,
-            String,
-            Option<sea_orm::JsonValue>,
-        );
+        type Row = (String, Option<String>, String, Option<sea_orm::JsonValue>);
         let (mut sum, mut rows_hashed, mut after) = (0_u128, 0_u64, 0);
-        loop {
-            let rows: Vec<Row> = run_change::Entity::of_run(lease.run_id.0)
+        let is_idle = outcome == ChangeOutcome::Held && !has_unmade(self.db(), lease).await?;
+        let last = last_place(self.db(), lease).await?;
+        while !is_idle && after < last {
+            let to = Ord::min(last, after + STRETCH);
+            let rows: Vec<Row> = between(lease.run_id.0, after, to)
                 .select_only()
                 .columns([
-                    run_change::Column::Sequence,
                     run_change::Column::ExternalId,
                     run_change::Column::MemberExternalId,
                     run_change::Column::Action,
                     run_change::Column::After,
                 ])
                 .filter(run_change::Column::Outcome.eq(outcome.as_str()))
-                .filter(run_change::Column::Sequence.gt(after))
-                .order_by_asc(run_change::Column::Sequence)
-                .limit(BATCH)
                 .into_tuple()
                 .all(self.db())
                 .await
                 .map_err(StoreError::of("hash a plan"))?;
-            let Some((last, ..)) = rows.last() else { break };
-            after = *last;
-            for (_, object, member, action, wanted) in rows {
+            after = to;
+            for (object, member, action, wanted) in rows {
                 let wanted = wanted.map(|wanted| sorted_text(&wanted));
                 let row = ContentHash::of([
                     Some(action.as_str()),
@@ -449,6 +448,19 @@ fn blocked_by(fate: Fate) -> (Reworded, Option<HoldCategory>) {
     }
 }
 
+/// What becomes of rows of a category that is over its limit.
+fn held_by(excess: &Excess) -> (Reworded, Option<HoldCategory>) {
+    let held = Reworded {
+        outcome: ChangeOutcome::Held,
+        code: ChangeReasonCode::LimitExceeded,
+        message: format!(
+            "{} of {} would change; the limit is {}.",
+            excess.count, excess.out_of, excess.limit
+        ),
+    };
+    (held, Some(excess.category))
+}
+
 /// Another outcome, and why.
 pub(crate) struct Reworded {
     pub(crate) outcome: ChangeOutcome,
@@ -464,16 +476,31 @@ impl Store {
         which: Condition,
         excess: &Excess,
     ) -> Result<(), StoreError> {
-        let outcome = Reworded {
-            outcome: ChangeOutcome::Held,
-            code: ChangeReasonCode::LimitExceeded,
-            message: format!(
-                "{} of {} would change; the limit is {}.",
-                excess.count, excess.out_of, excess.limit
-            ),
-        };
-        let category = Some(excess.category);
-        self.reword(lease, GUARDING, which, &outcome, category)
+        let (held, category) = held_by(excess);
+        self.reword(lease, GUARDING, which, &held, category).await
+    }
+
+    /// Holds the planned rows at some places.
+    pub(crate) async fn hold_at(
+        &self,
+        lease: &Lease,
+        places: &[i64],
+        excess: &Excess,
+    ) -> Result<(), StoreError> {
+        let (held, category) = held_by(excess);
+        self.reword_at(lease, GUARDING, places, &held, category)
+            .await
+    }
+
+    /// Holds planned rows that are named by their ids.
+    pub(crate) async fn hold_those(
+        &self,
+        lease: &Lease,
+        ids: &[Uuid],
+        excess: &Excess,
+    ) -> Result<(), StoreError> {
+        let (held, category) = held_by(excess);
+        self.reword_those(lease, GUARDING, ids, Condition::all(), &held, category)
             .await
     }
 
@@ -486,34 +513,67 @@ impl Store {
         to: &Reworded,
         category: Option<HoldCategory>,
     ) -> Result<(), StoreError> {
+        let is_planned = run_change::Column::Outcome.eq(ChangeOutcome::Planned.as_str());
+        let which = Condition::all().add(which).add(is_planned);
         let mut after = 0;
-        loop {
+        while let Some((places, reached)) = next_places(self.db(), lease, after, &which).await? {
+            after = reached;
+            self.reword_at(lease, step, &places, to, category).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives planned rows another outcome that are named by their ids, those that meet a condition. Safe to repeat.
+    pub(crate) async fn reword_those(
+        &self,
+        lease: &Lease,
+        step: Step,
+        ids: &[Uuid],
+        which: Condition,
+        to: &Reworded,
+        category: Option<HoldCategory>,
+    ) -> Result<(), StoreError> {
+        for ids in ids.chunks(rows_per_statement(1)) {
             let places: Vec<i64> = planned(lease)
                 .select_only()
                 .column(run_change::Column::Sequence)
+                .filter(one_of(
+                    self.db(),
+                    run_change::Column::Id,
+                    ids.iter().copied(),
+                ))
                 .filter(which.clone())
-                .filter(run_change::Column::Sequence.gt(after))
-                .order_by_asc(run_change::Column::Sequence)
-                .limit(BATCH)
                 .into_tuple()
                 .all(self.db())
                 .await
                 .map_err(StoreError::of("look for planned changes"))?;
-            let Some(last) = places.last() else {
-                return Ok(());
-            };
-            after = *last;
+            self.reword_at(lease, step, &places, to, category).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the rows at some places another outcome, a batch a transaction.
+    pub(crate) async fn reword_at(
+        &self,
+        lease: &Lease,
+        step: Step,
+        places: &[i64],
+        to: &Reworded,
+        category: Option<HoldCategory>,
+    ) -> Result<(), StoreError> {
+        for places in places.chunks(rows_per_statement(1)) {
             let tx = self.begin_run(lease, step).await?;
             write_outcome(&tx, lease, places, to, category).await?;
             tx.commit("change an outcome").await?;
         }
+        Ok(())
     }
 }
 
 async fn write_outcome(
     tx: &RunTx,
     lease: &Lease,
-    places: Vec<i64>,
+    places: &[i64],
     to: &Reworded,
     category: Option<HoldCategory>,
 ) -> Result<(), StoreError> {
@@ -527,7 +587,7 @@ async fn write_outcome(
             category.map(HoldCategory::as_str).into(),
         )
         .filter(Column::RunId.eq(lease.run_id.0))
-        .filter(Column::Sequence.is_in(places))
+        .filter(Column::Sequence.is_in(places.iter().copied()))
         .exec(tx)
         .await
         .map_err(StoreError::of("change an outcome"))?;

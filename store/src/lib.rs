@@ -7,7 +7,9 @@ mod above;
 mod column;
 mod dependent;
 mod error;
+mod lookup;
 mod outcome;
+mod place;
 mod store;
 
 pub mod apply;
@@ -42,6 +44,7 @@ pub mod run;
 mod run_tx;
 pub mod schedule;
 mod spread;
+pub mod statistics;
 pub mod team;
 mod team_apply;
 mod team_guard;

@@ -10,15 +10,16 @@ use lockstep_entity::{membership, platform_user, run_change};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryFilter as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
 use crate::apply::Applied;
 use crate::column::{count, from_optional_json, rows_per_statement};
 use crate::lease::Step;
+use crate::lookup::one_of;
 use crate::outcome::conclude;
-use crate::plan::planned;
+use crate::place::next_planned;
 use crate::run::Run;
 use crate::run_tx::RunTx;
 use crate::{Lease, Store, StoreError};
@@ -78,7 +79,7 @@ impl Store {
         let applied = Applied {
             applied: good.len() as u64,
             skipped,
-            failed: 0,
+            ..Applied::default()
         };
         Ok((tx.commit("apply changes of memberships").await?, applied))
     }
@@ -99,7 +100,7 @@ impl Store {
             let ids: Vec<Uuid> = platform_user::Entity::in_organization(lease.organization_id.0)
                 .select_only()
                 .column(platform_user::Column::Id)
-                .filter(platform_user::Column::Id.is_in(chunk.iter().copied()))
+                .filter(one_of(tx, platform_user::Column::Id, chunk.iter().copied()))
                 .filter(platform_user::Column::Status.ne(UserStatus::Deactivated.as_str()))
                 .into_tuple()
                 .all(tx)
@@ -250,18 +251,12 @@ impl Intent {
 pub(crate) async fn next(
     db: &impl ConnectionTrait,
     lease: &Lease,
+    after: i64,
     limit: u64,
-) -> Result<Vec<Intent>, StoreError> {
-    let rows = planned(lease)
-        .filter(run_change::Column::ObjectKind.eq(ObjectKind::Membership.as_str()))
-        // Said explicitly, so that the index over (outcome, component, sequence) gives the order.
-        .filter(run_change::Column::Component.is_null())
-        .order_by_asc(run_change::Column::Sequence)
-        .limit(limit)
-        .all(db)
-        .await
-        .map_err(StoreError::of("read what is to be applied"))?;
-    rows.into_iter().map(Intent::read).collect()
+) -> Result<(Vec<Intent>, i64), StoreError> {
+    let (rows, through) = next_planned(db, lease, ObjectKind::Membership, after, limit).await?;
+    let intents: Result<_, _> = rows.into_iter().map(Intent::read).collect();
+    Ok((intents?, through))
 }
 
 async fn remove(
@@ -274,7 +269,11 @@ async fn remove(
         membership::Entity::delete_many()
             .filter(membership::Column::TeamId.eq(team.0))
             .filter(membership::Column::Origin.eq(origin))
-            .filter(membership::Column::UserId.is_in(chunk.iter().map(|id| id.0)))
+            .filter(one_of(
+                tx,
+                membership::Column::UserId,
+                chunk.iter().map(|id| id.0),
+            ))
             .exec(tx)
             .await
             .map_err(StoreError::of("remove memberships"))?;

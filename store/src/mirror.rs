@@ -15,6 +15,7 @@ use sea_orm::{
 use crate::column::{parse, rows_per_statement};
 use crate::dirty::USER;
 use crate::lease::Step;
+use crate::lookup::{first, one_of, unweighed};
 use crate::run::Run;
 use crate::run_tx::RunTx;
 use crate::{Lease, Store, StoreError, Tx};
@@ -145,12 +146,13 @@ impl Store {
     ) -> Result<Vec<DirectoryUser>, StoreError> {
         let after = after.map(|id| directory_user::Column::ExternalId.gt(id.as_str()));
         let rows = directory_user::Entity::of_integration(integration.0)
-            .filter(directory_user::Column::Presence.eq(Presence::Present.as_str()))
+            .filter(unweighed(
+                directory_user::Column::Presence.eq(Presence::Present.as_str()),
+            ))
             .filter(Condition::all().add_option(after))
-            .order_by_asc(directory_user::Column::ExternalId)
-            .limit(limit)
-            .all(self.db());
-        rows.await
+            .order_by_asc(directory_user::Column::ExternalId);
+        first(self.db(), rows, limit)
+            .await
             .map_err(StoreError::of("read accounts"))?
             .into_iter()
             .map(read_account)
@@ -266,7 +268,7 @@ pub(crate) async fn claimants(
             let ids: Vec<String> = directory_user::Entity::of_integration(integration.0)
                 .select_only()
                 .column(directory_user::Column::ExternalId)
-                .filter(column.is_in(chunk.iter().copied()))
+                .filter(one_of(tx, column, chunk.iter().copied()))
                 .into_tuple()
                 .all(tx)
                 .await
@@ -310,7 +312,11 @@ pub(crate) async fn accounts<'a>(
     let mut found = BTreeMap::new();
     for chunk in ids.chunks(rows_per_statement(1)) {
         let rows = directory_user::Entity::of_integration(integration.0)
-            .filter(directory_user::Column::ExternalId.is_in(chunk.iter().copied()))
+            .filter(one_of(
+                db,
+                directory_user::Column::ExternalId,
+                chunk.iter().copied(),
+            ))
             .all(db)
             .await
             .map_err(StoreError::of("read accounts"))?;

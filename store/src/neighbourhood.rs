@@ -6,9 +6,10 @@ use lockstep_domain::{
     DirectoryUser, ExternalId, IntegrationId, OrganizationId, PlatformUser, UserLink,
 };
 use lockstep_entity::{directory_user, platform_user, user_link};
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{EntityTrait as _, QueryFilter as _};
 
 use crate::column::rows_per_statement;
+use crate::lookup::one_of;
 use crate::mirror::{CLAIMS, accounts, read_account};
 use crate::user::{read_link, read_user};
 use crate::{Store, StoreError};
@@ -74,7 +75,7 @@ impl Store {
         for chunk in addresses.chunks(rows_per_statement(1)) {
             for column in CLAIMS {
                 let rows = directory_user::Entity::of_integration(integration.0)
-                    .filter(column.is_in(chunk.iter().map(String::as_str)))
+                    .filter(one_of(self.db(), column, chunk.iter().map(String::as_str)))
                     .all(self.db());
                 for row in rows.await.map_err(StoreError::of("read accounts"))? {
                     let account = read_account(row)?;
@@ -94,7 +95,11 @@ impl Store {
         let mut found = BTreeMap::new();
         for chunk in ids.chunks(rows_per_statement(1)) {
             let rows = user_link::Entity::of_integration(integration.0)
-                .filter(user_link::Column::ExternalId.is_in(chunk.iter().copied()))
+                .filter(one_of(
+                    self.db(),
+                    user_link::Column::ExternalId,
+                    chunk.iter().copied(),
+                ))
                 .all(self.db());
             for row in rows.await.map_err(StoreError::of("read links"))? {
                 found.insert(row.user_id, read_link(row)?);
@@ -110,7 +115,11 @@ impl Store {
         let mut found = BTreeMap::new();
         for chunk in users.chunks(rows_per_statement(1)) {
             let rows = user_link::Entity::find()
-                .filter(user_link::Column::UserId.is_in(chunk.iter().copied()))
+                .filter(one_of(
+                    self.db(),
+                    user_link::Column::UserId,
+                    chunk.iter().copied(),
+                ))
                 .all(self.db());
             for row in rows.await.map_err(StoreError::of("read links"))? {
                 found.insert(row.user_id, read_link(row)?);
@@ -137,7 +146,11 @@ impl Store {
         let mut found = Vec::new();
         for chunk in addresses.chunks(rows_per_statement(1)) {
             let rows = platform_user::Entity::in_organization(organization.0)
-                .filter(platform_user::Column::EmailKey.is_in(chunk.iter().map(String::as_str)))
+                .filter(one_of(
+                    self.db(),
+                    platform_user::Column::EmailKey,
+                    chunk.iter().map(String::as_str),
+                ))
                 .all(self.db());
             for row in rows.await.map_err(StoreError::of("read users"))? {
                 found.push(read_user(row)?);

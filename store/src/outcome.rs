@@ -3,11 +3,12 @@
 use lockstep_domain::{ChangeOutcome, ChangeReasonCode};
 use lockstep_entity::run_change;
 use sea_orm::sea_query::{CaseStatement, Expr};
-use sea_orm::{ColumnTrait as _, EntityTrait as _, ExprTrait, QueryFilter as _};
+use sea_orm::{EntityTrait as _, ExprTrait, QueryFilter as _};
 use uuid::Uuid;
 
 use crate::StoreError;
 use crate::column::rows_per_statement;
+use crate::lookup::one_of;
 use crate::run_tx::RunTx;
 
 /// Gives rows their outcome and the numbers of the events that tell of it, `first_event` and up.
@@ -41,7 +42,7 @@ pub(crate) async fn conclude(
             )
             .col_expr(run_change::Column::EventSequence, numbers.into())
             .col_expr(run_change::Column::OccurredAt, now.into())
-            .filter(run_change::Column::Id.is_in(chunk.iter().copied()))
+            .filter(one_of(tx, run_change::Column::Id, chunk.iter().copied()))
             .exec(tx)
             .await
             .map_err(StoreError::of("note outcomes"))?;

@@ -3,11 +3,12 @@
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Value,
+    QueryFilter as _, QueryOrder as _, Select, Value,
 };
 
 use lockstep_domain::{IntegrationId, TeamId, TestId, UserId};
 
+use crate::lookup::first;
 use crate::{Store, StoreError};
 
 /// What a list that one column orders is walked by.
@@ -163,9 +164,8 @@ impl Store {
                     .add_option(beyond(request.after, !descending))
                     .add_option(beyond(request.before, descending)),
             )
-            .order_by(key, order)
-            .limit(request.limit + 1)
-            .all(self.db())
+            .order_by(key, order);
+        let rows = first(self.db(), rows, request.limit + 1)
             .await
             .map_err(StoreError::of(operation))?;
         Ok(Page::cut(rows, request, total))

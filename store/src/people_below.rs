@@ -6,11 +6,13 @@ use lockstep_domain::{ExternalId, IntegrationId, MemberKind, MemberRelation, Tea
 use lockstep_entity::{directory_member, directory_user};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
 };
 
 use crate::above::managers_of;
 use crate::column::{count, rows_per_statement};
+use crate::lookup::{first_of, one_of, unweighed};
 use crate::{Store, StoreError};
 
 /// Ids whose neighbours are looked up together.
@@ -31,7 +33,7 @@ impl Store {
         for chunk in ids.chunks(STEP) {
             let rows: Vec<(String, i64)> = match source {
                 TeamSource::Group => {
-                    people_of(integration, chunk)
+                    people_of(self.db(), integration, chunk)
                         .select_only()
                         .column(directory_member::Column::GroupId)
                         .column_as(directory_member::Column::MemberId.count(), "n")
@@ -41,7 +43,7 @@ impl Store {
                         .await
                 }
                 TeamSource::Manager => {
-                    reports_of(integration, chunk)
+                    reports_of(self.db(), integration, chunk)
                         .select_only()
                         .column(directory_user::Column::ManagerId)
                         .column_as(directory_user::Column::ExternalId.count(), "n")
@@ -69,11 +71,11 @@ impl Store {
     ) -> Result<Vec<(ExternalId, ExternalId)>, StoreError> {
         match source {
             TeamSource::Group => {
-                self.pairs(pairs_of_group(people_of(integration, ids)))
+                self.pairs(pairs_of_group(people_of(self.db(), integration, ids)))
                     .await
             }
             TeamSource::Manager => {
-                self.pairs(pairs_of_manager(reports_of(integration, ids)))
+                self.pairs(pairs_of_manager(reports_of(self.db(), integration, ids)))
                     .await
             }
         }
@@ -93,25 +95,27 @@ impl Store {
         after: Option<&ExternalId>,
         limit: u64,
     ) -> Result<Vec<(ExternalId, ExternalId)>, StoreError> {
-        let ids = std::slice::from_ref(id);
-        match source {
+        let rows = match source {
             TeamSource::Group => {
                 use directory_member::Column;
-                let next = pairs_of_group(people_of(integration, ids))
+                let next = directory_member::Entity::of_integration(integration.0)
+                    .filter(Column::GroupId.eq(id.as_str()))
+                    .filter(Column::Relation.eq(MemberRelation::Member.as_str()))
+                    .filter(unweighed(may_be_people()))
                     .filter(later(after, |id| Column::MemberId.gt(id)))
-                    .order_by_asc(Column::MemberId)
-                    .limit(limit);
-                self.pairs(next).await
+                    .order_by_asc(Column::MemberId);
+                first_of(self.db(), pairs_of_group(next), limit).await
             }
             TeamSource::Manager => {
                 use directory_user::Column;
-                let next = pairs_of_manager(reports_of(integration, ids))
+                let next = directory_user::Entity::of_integration(integration.0)
+                    .filter(Column::ManagerId.eq(id.as_str()))
                     .filter(later(after, |id| Column::ExternalId.gt(id)))
-                    .order_by_asc(Column::ExternalId)
-                    .limit(limit);
-                self.pairs(next).await
+                    .order_by_asc(Column::ExternalId);
+                first_of(self.db(), pairs_of_manager(next), limit).await
             }
-        }
+        };
+        Ok(pairs(rows.map_err(StoreError::of("read people"))?))
     }
 
     async fn pairs<E: EntityTrait>(
@@ -157,10 +161,18 @@ impl Store {
                     .select_only()
                     .columns([Column::MemberId, Column::GroupId])
                     .filter(Column::Relation.eq(MemberRelation::Member.as_str()))
-                    .filter(Column::MemberId.is_in(chunk.iter().map(ExternalId::as_str)))
+                    .filter(one_of(
+                        self.db(),
+                        Column::MemberId,
+                        chunk.iter().map(ExternalId::as_str),
+                    ))
+                    // Looked up by the people: the database would look for each of them in each of the groups.
                     .filter(
-                        Condition::all()
-                            .add_option(named.clone().map(|ids| Column::GroupId.is_in(ids))),
+                        Condition::all().add_option(
+                            named
+                                .clone()
+                                .map(|ids| unweighed(Column::GroupId.is_in(ids))),
+                        ),
                     )
                     .into_tuple()
                     .all(self.db())
@@ -186,20 +198,26 @@ impl Store {
         people: &[ExternalId],
     ) -> Result<BTreeSet<(ExternalId, ExternalId)>, StoreError> {
         use directory_member::Column;
+        let groups: BTreeSet<&ExternalId> = groups.iter().collect();
         let mut found = BTreeSet::new();
         for chunk in people.chunks(rows_per_statement(1)) {
+            // By the people alone: the database would look for each of them in each of the groups.
             let rows: Vec<(String, String)> =
                 directory_member::Entity::of_integration(integration.0)
                     .select_only()
                     .columns([Column::GroupId, Column::MemberId])
                     .filter(Column::Relation.eq(MemberRelation::Owner.as_str()))
-                    .filter(Column::GroupId.is_in(groups.iter().map(ExternalId::as_str)))
-                    .filter(Column::MemberId.is_in(chunk.iter().map(ExternalId::as_str)))
+                    .filter(one_of(
+                        self.db(),
+                        Column::MemberId,
+                        chunk.iter().map(ExternalId::as_str),
+                    ))
                     .into_tuple()
                     .all(self.db())
                     .await
                     .map_err(StoreError::of("read owners"))?;
-            found.extend(pairs(rows));
+            let owned = pairs(rows).into_iter();
+            found.extend(owned.filter(|(group, _)| groups.contains(group)));
         }
         Ok(found)
     }
@@ -217,7 +235,7 @@ impl Store {
         let unsupported: Vec<&str> = unsupported.map(|kind| kind.as_str()).collect();
         let mut found = BTreeMap::new();
         for chunk in groups.chunks(STEP) {
-            let rows: Vec<(String, i64)> = members_of(integration, chunk)
+            let rows: Vec<(String, i64)> = members_of(self.db(), integration, chunk)
                 .select_only()
                 .column(directory_member::Column::GroupId)
                 .column_as(directory_member::Column::MemberId.count(), "n")
@@ -235,31 +253,43 @@ impl Store {
 }
 
 pub(crate) fn members_of(
+    db: &impl ConnectionTrait,
     integration: IntegrationId,
     groups: &[ExternalId],
 ) -> sea_orm::Select<directory_member::Entity> {
     directory_member::Entity::of_integration(integration.0)
-        .filter(directory_member::Column::GroupId.is_in(groups.iter().map(ExternalId::as_str)))
+        .filter(one_of(
+            db,
+            directory_member::Column::GroupId,
+            groups.iter().map(ExternalId::as_str),
+        ))
         .filter(directory_member::Column::Relation.eq(MemberRelation::Member.as_str()))
 }
 
 /// Members that may be people: what the directory did not name is told by whether there is such a user.
 fn people_of(
+    db: &impl ConnectionTrait,
     integration: IntegrationId,
     groups: &[ExternalId],
 ) -> sea_orm::Select<directory_member::Entity> {
-    members_of(integration, groups).filter(
-        directory_member::Column::Kind
-            .is_in([MemberKind::User, MemberKind::Other].map(MemberKind::as_str)),
-    )
+    members_of(db, integration, groups).filter(may_be_people())
+}
+
+fn may_be_people() -> Expr {
+    let kinds = [MemberKind::User, MemberKind::Other].map(MemberKind::as_str);
+    directory_member::Column::Kind.is_in(kinds)
 }
 
 fn reports_of(
+    db: &impl ConnectionTrait,
     integration: IntegrationId,
     managers: &[ExternalId],
 ) -> sea_orm::Select<directory_user::Entity> {
-    directory_user::Entity::of_integration(integration.0)
-        .filter(directory_user::Column::ManagerId.is_in(managers.iter().map(ExternalId::as_str)))
+    directory_user::Entity::of_integration(integration.0).filter(one_of(
+        db,
+        directory_user::Column::ManagerId,
+        managers.iter().map(ExternalId::as_str),
+    ))
 }
 
 fn pairs_of_group(

@@ -17,6 +17,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::column::{count, from_json, parse, rows_per_statement};
+use crate::lookup::{first, one_of, unweighed};
 use crate::user::users_by_id;
 use crate::{Lease, Store, StoreError};
 
@@ -103,7 +104,11 @@ impl Store {
             let rows: Vec<(String, Uuid)> = user_link::Entity::of_integration(integration.0)
                 .select_only()
                 .columns([user_link::Column::ExternalId, user_link::Column::UserId])
-                .filter(user_link::Column::ExternalId.is_in(chunk.iter().map(ExternalId::as_str)))
+                .filter(one_of(
+                    self.db(),
+                    user_link::Column::ExternalId,
+                    chunk.iter().map(ExternalId::as_str),
+                ))
                 .into_tuple()
                 .all(self.db())
                 .await
@@ -150,7 +155,11 @@ impl Store {
                     Column::After,
                 ])
                 .filter(Column::ObjectKind.eq(ObjectKind::User.as_str()))
-                .filter(Column::ExternalId.is_in(chunk.iter().map(ExternalId::as_str)))
+                .filter(one_of(
+                    self.db(),
+                    Column::ExternalId,
+                    chunk.iter().map(ExternalId::as_str),
+                ))
                 .filter(counts.clone())
                 .into_tuple()
                 .all(self.db())
@@ -190,7 +199,11 @@ impl Store {
             let rows: Vec<(Uuid, String)> = user_link::Entity::of_integration(integration.0)
                 .select_only()
                 .columns([user_link::Column::UserId, user_link::Column::ExternalId])
-                .filter(user_link::Column::UserId.is_in(chunk.iter().map(|id| id.0)))
+                .filter(one_of(
+                    self.db(),
+                    user_link::Column::UserId,
+                    chunk.iter().map(|id| id.0),
+                ))
                 .into_tuple()
                 .all(self.db())
                 .await
@@ -212,7 +225,7 @@ impl Store {
         teams: &[TeamId],
         origin: MembershipOriginKind,
     ) -> Result<BTreeMap<TeamId, u64>, StoreError> {
-        let rows: Vec<(Uuid, i64)> = synced(teams, origin)
+        let rows: Vec<(Uuid, i64)> = synced(self.db(), teams, origin)
             .select_only()
             .column(membership::Column::TeamId)
             .column_as(membership::Column::UserId.count(), "n")
@@ -236,7 +249,7 @@ impl Store {
         teams: &[TeamId],
         origin: MembershipOriginKind,
     ) -> Result<Vec<(TeamId, UserId, TeamRole)>, StoreError> {
-        let rows = synced(teams, origin).all(self.db()).await;
+        let rows = synced(self.db(), teams, origin).all(self.db()).await;
         read_roles(rows.map_err(StoreError::of("read members"))?)
     }
 
@@ -252,12 +265,11 @@ impl Store {
         limit: u64,
     ) -> Result<Vec<(TeamId, UserId, TeamRole)>, StoreError> {
         let after = after.map(|id| membership::Column::UserId.gt(id.0));
-        let rows = synced(&[team], origin)
+        let rows = membership::Entity::of_team(team.0)
+            .filter(unweighed(membership::Column::Origin.eq(origin.as_str())))
             .filter(Condition::all().add_option(after))
-            .order_by_asc(membership::Column::UserId)
-            .limit(limit)
-            .all(self.db())
-            .await;
+            .order_by_asc(membership::Column::UserId);
+        let rows = first(self.db(), rows, limit).await;
         read_roles(rows.map_err(StoreError::of("read members"))?)
     }
 
@@ -271,15 +283,29 @@ impl Store {
         origin: MembershipOriginKind,
         users: &[UserId],
     ) -> Result<BTreeMap<(TeamId, UserId), TeamRole>, StoreError> {
+        let teams: BTreeSet<TeamId> = teams.iter().copied().collect();
         let mut found = BTreeMap::new();
+        if teams.is_empty() {
+            return Ok(found);
+        }
         for chunk in users.chunks(rows_per_statement(1)) {
-            let rows = synced(teams, origin)
-                .filter(membership::Column::UserId.is_in(chunk.iter().map(|id| id.0)))
+            // By the users alone: the database would look for each of them in each of the teams.
+            let rows = membership::Entity::find()
+                .filter(one_of(
+                    self.db(),
+                    membership::Column::UserId,
+                    chunk.iter().map(|id| id.0),
+                ))
+                .filter(membership::Column::Origin.eq(origin.as_str()))
                 .all(self.db())
                 .await
                 .map_err(StoreError::of("read members"))?;
             let roles = read_roles(rows)?.into_iter();
-            found.extend(roles.map(|(team, user, role)| ((team, user), role)));
+            found.extend(
+                roles
+                    .filter(|(team, ..)| teams.contains(team))
+                    .map(|(team, user, role)| ((team, user), role)),
+            );
         }
         Ok(found)
     }
@@ -312,7 +338,11 @@ impl Store {
             let rows: Vec<(Uuid, Uuid)> = membership::Entity::find()
                 .select_only()
                 .columns([membership::Column::UserId, membership::Column::TeamId])
-                .filter(membership::Column::UserId.is_in(chunk.iter().map(|id| id.0)))
+                .filter(one_of(
+                    self.db(),
+                    membership::Column::UserId,
+                    chunk.iter().map(|id| id.0),
+                ))
                 .filter(membership::Column::Origin.eq(MembershipOriginKind::Manager.as_str()))
                 .filter(membership::Column::Role.eq(TeamRole::Member.as_str()))
                 .into_tuple()
@@ -344,7 +374,7 @@ impl Store {
         let mut found = BTreeMap::new();
         for chunk in ids.chunks(rows_per_statement(1)) {
             let rows = team::Entity::find()
-                .filter(team::Column::Id.is_in(chunk.iter().copied()))
+                .filter(one_of(self.db(), team::Column::Id, chunk.iter().copied()))
                 .all(self.db())
                 .await
                 .map_err(StoreError::of("read managers' teams"))?;
@@ -377,7 +407,11 @@ pub(crate) async fn kept_out(
             .select_only()
             .columns([user_hold::Column::TeamId, user_hold::Column::UserId])
             .filter(user_hold::Column::Kind.eq(UserHoldKind::KeepOutOfTeam.as_str()))
-            .filter(user_hold::Column::UserId.is_in(chunk.iter().map(|id| id.0)))
+            .filter(one_of(
+                db,
+                user_hold::Column::UserId,
+                chunk.iter().map(|id| id.0),
+            ))
             .into_tuple()
             .all(db)
             .await
@@ -395,9 +429,17 @@ fn cause(id: Uuid, action: ChangeAction) -> Option<ChangeId> {
     (action != ChangeAction::Update).then_some(ChangeId(id))
 }
 
-fn synced(teams: &[TeamId], origin: MembershipOriginKind) -> sea_orm::Select<membership::Entity> {
+fn synced(
+    db: &impl ConnectionTrait,
+    teams: &[TeamId],
+    origin: MembershipOriginKind,
+) -> sea_orm::Select<membership::Entity> {
     membership::Entity::find()
-        .filter(membership::Column::TeamId.is_in(teams.iter().map(|id| id.0)))
+        .filter(one_of(
+            db,
+            membership::Column::TeamId,
+            teams.iter().map(|id| id.0),
+        ))
         .filter(membership::Column::Origin.eq(origin.as_str()))
 }
 

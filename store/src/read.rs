@@ -8,14 +8,15 @@ use lockstep_entity::{
 };
 use sea_orm::sea_query::{Expr, IntoIden, Query};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, ExprTrait as _,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, UpdateMany,
+    ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, UpdateMany,
 };
 use uuid::Uuid;
 
 use crate::column::signed;
 use crate::dirty::{LIST, USER};
 use crate::lease::Step;
+use crate::lookup::{among, first_of, one_of};
 use crate::mirror::{CLAIMS, claimants};
 use crate::run::Run;
 use crate::run_tx::BATCH;
@@ -79,30 +80,36 @@ impl Store {
     /// teams are cleared only when a run has applied its plan, so they are all still there.
     async fn throw_plan_away(&self, lease: &Lease, step: Step) -> Result<(), StoreError> {
         let operation = "throw an unfinished plan away";
+        let mut after = 0;
         loop {
-            let rows: Vec<(Uuid, String, String)> = run_change::Entity::of_run(lease.run_id.0)
+            let rows = run_change::Entity::of_run(lease.run_id.0)
                 .select_only()
                 .columns([
                     run_change::Column::Id,
                     run_change::Column::ObjectKind,
                     run_change::Column::ExternalId,
+                    run_change::Column::Sequence,
                 ])
-                .order_by_asc(run_change::Column::Sequence)
-                .limit(BATCH)
-                .into_tuple()
-                .all(self.db())
+                .filter(run_change::Column::Sequence.gt(after))
+                .order_by_asc(run_change::Column::Sequence);
+            let rows: Vec<(Uuid, String, String, i64)> = first_of(self.db(), rows, BATCH)
                 .await
                 .map_err(StoreError::of(operation))?;
-            if rows.is_empty() {
+            let Some((.., last)) = rows.last() else {
                 return Ok(());
-            }
+            };
+            after = *last;
             let users = rows
                 .iter()
-                .filter(|(_, kind, _)| kind == ObjectKind::User.as_str());
-            let users: BTreeSet<String> = users.map(|(.., id)| id.clone()).collect();
+                .filter(|(_, kind, ..)| kind == ObjectKind::User.as_str());
+            let users: BTreeSet<String> = users.map(|(_, _, id, _)| id.clone()).collect();
             let tx = self.begin_run(lease, step).await?;
             run_change::Entity::delete_many()
-                .filter(run_change::Column::Id.is_in(rows.iter().map(|(id, ..)| *id)))
+                .filter(one_of(
+                    &tx,
+                    run_change::Column::Id,
+                    rows.iter().map(|(id, ..)| *id),
+                ))
                 .exec(&tx)
                 .await
                 .map_err(StoreError::of(operation))?;
@@ -124,50 +131,62 @@ impl Store {
         step: Step,
         attempt: i32,
     ) -> Result<u64, StoreError> {
-        self.refresh_statistics().await?;
         let (mut after, mut marked) = (String::new(), 0);
-        loop {
-            let missing = self.unseen_accounts(lease, attempt, &after).await?;
-            let Some((last, ..)) = missing.last() else {
-                return Ok(marked);
-            };
-            after.clone_from(last);
-            marked += missing.len() as u64;
-            self.note_missing(lease, step, missing).await?;
+        while let Some((missing, last)) = self.unseen_accounts(lease, attempt, &after).await? {
+            after = last;
+            if !missing.is_empty() {
+                marked += missing.len() as u64;
+                self.note_missing(lease, step, missing).await?;
+            }
         }
+        Ok(marked)
     }
 
-    /// Accounts of the mirror that a complete read did not see, in the order of their ids, with the addresses they claim.
+    /// Accounts that a complete read did not see, with the addresses they claim, of those of the mirror that come after one
+    /// in the order of their ids, and the last that was looked at. None when there are no more.
     async fn unseen_accounts(
         &self,
         lease: &Lease,
         attempt: i32,
         after: &str,
-    ) -> Result<Vec<Claims>, StoreError> {
-        // NOT EXISTS, because PostgreSQL hashes a NOT IN only while it fits its working memory.
-        let seen = Query::select()
-            .expr(Expr::val(1))
-            .from(read_seen::Entity)
-            .and_where(read_seen::Column::RunId.eq(lease.run_id.0))
-            .and_where(read_seen::Column::Attempt.eq(attempt))
-            .and_where(same_account(
-                read_seen::Entity,
-                read_seen::Column::ExternalId,
-            ))
-            .to_owned();
-        directory_user::Entity::of_integration(lease.integration_id.0)
+    ) -> Result<Option<(Vec<Claims>, String)>, StoreError> {
+        use directory_user::Column;
+        type Row = (String, Option<String>, Option<String>, String);
+        let operation = "read who is missing";
+        let listed = directory_user::Entity::of_integration(lease.integration_id.0)
             .select_only()
-            .column(directory_user::Column::ExternalId)
+            .column(Column::ExternalId)
             .columns(CLAIMS)
-            .filter(directory_user::Column::Presence.eq(Presence::Present.as_str()))
-            .filter(directory_user::Column::ExternalId.gt(after))
-            .filter(Expr::exists(seen).not())
-            .order_by_asc(directory_user::Column::ExternalId)
-            .limit(BATCH)
+            .column(Column::Presence)
+            .filter(Column::ExternalId.gt(after))
+            .order_by_asc(Column::ExternalId);
+        let known: Vec<Row> = first_of(self.db(), listed, BATCH)
+            .await
+            .map_err(StoreError::of(operation))?;
+        let Some((last, ..)) = known.last().cloned() else {
+            return Ok(None);
+        };
+        // Both in the order of one key, not joined: what is read of either is what is asked for.
+        let seen: Vec<String> = read_seen::Entity::find()
+            .select_only()
+            .column(read_seen::Column::ExternalId)
+            .filter(read_seen::Column::RunId.eq(lease.run_id.0))
+            .filter(read_seen::Column::Attempt.eq(attempt))
+            .filter(read_seen::Column::ExternalId.gt(after))
+            .filter(read_seen::Column::ExternalId.lte(last.as_str()))
             .into_tuple()
             .all(self.db())
             .await
-            .map_err(StoreError::of("read who is missing"))
+            .map_err(StoreError::of(operation))?;
+        let seen: BTreeSet<String> = seen.into_iter().collect();
+        let missing = known
+            .into_iter()
+            .filter(|(id, .., presence)| {
+                presence == Presence::Present.as_str() && !seen.contains(id)
+            })
+            .map(|(id, mail, upn, _)| (id, mail, upn))
+            .collect();
+        Ok(Some((missing, last)))
     }
 
     /// Notes that accounts are missing. Whoever asks for an address of theirs has to be looked at too.
@@ -192,10 +211,11 @@ impl Store {
                 Presence::Missing.as_str().into(),
             )
             .filter(directory_user::Column::IntegrationId.eq(lease.integration_id.0))
-            .filter(
-                directory_user::Column::ExternalId
-                    .is_in(missing.iter().map(|(id, ..)| id.as_str())),
-            )
+            .filter(one_of(
+                &tx,
+                directory_user::Column::ExternalId,
+                missing.iter().map(|(id, ..)| id.as_str()),
+            ))
             .exec(&tx)
             .await
             .map_err(StoreError::of(operation))?;
@@ -203,19 +223,6 @@ impl Store {
         self.mark_dirty(&tx, lease.integration_id, USER, dirty)
             .await?;
         tx.commit(operation).await
-    }
-
-    /// Has PostgreSQL count what a read just wrote. Without that it takes tables that were filled this very minute for
-    /// nearly empty ones, and compares them row by row.
-    async fn refresh_statistics(&self) -> Result<(), StoreError> {
-        if self.is_sqlite() {
-            return Ok(());
-        }
-        self.db()
-            .execute_unprepared("ANALYZE read_seen, directory_user, dirty_key")
-            .await
-            .map_err(StoreError::of("refresh statistics"))?;
-        Ok(())
     }
 
     /// Whether only a list can tell how things are: when someone who has to be looked at was missing from the last one,
@@ -355,25 +362,21 @@ impl Store {
     /// that a read that was begun again after a crash counts the same.
     async fn count_settled(&self, integration: IntegrationId) -> Result<u64, StoreError> {
         let dirty = Query::select()
-            .expr(Expr::val(1))
+            .column(dirty_key::Column::Key)
             .from(dirty_key::Entity)
             .and_where(dirty_key::Column::IntegrationId.eq(integration.0))
             .and_where(dirty_key::Column::Kind.eq(USER))
-            .and_where(same_account(dirty_key::Entity, dirty_key::Column::Key))
             .to_owned();
         let linked = Query::select()
-            .expr(Expr::val(1))
+            .column(user_link::Column::ExternalId)
             .from(user_link::Entity)
             .and_where(user_link::Column::IntegrationId.eq(integration.0))
-            .and_where(same_account(
-                user_link::Entity,
-                user_link::Column::ExternalId,
-            ))
             .to_owned();
+        let id = || Expr::col((directory_user::Entity, directory_user::Column::ExternalId));
         directory_user::Entity::of_integration(integration.0)
             .filter(directory_user::Column::Presence.eq(Presence::Present.as_str()))
-            .filter(Expr::exists(dirty).not())
-            .filter(Expr::exists(linked))
+            .filter(among(id(), dirty).not())
+            .filter(among(id(), linked))
             .count(self.db())
             .await
             .map_err(StoreError::of("count accounts"))
@@ -395,7 +398,7 @@ async fn forget(tx: &Tx, seen: &[read_seen::Model]) -> Result<(), StoreError> {
         read_seen::Entity::delete_many()
             .filter(read_seen::Column::RunId.eq(run))
             .filter(read_seen::Column::Attempt.eq(attempt))
-            .filter(read_seen::Column::ExternalId.is_in(ids))
+            .filter(one_of(tx, read_seen::Column::ExternalId, ids))
             .exec(tx)
             .await
             .map_err(StoreError::of("forget who was seen"))?;

@@ -333,6 +333,7 @@ impl Store {
         summary.users.unchanged = count(row.unchanged);
         self.count_teams(row, &mut summary).await?;
         summary.conflicts = run_change::Entity::of_run(row.id)
+            .filter(crate::place::is_unmade())
             .filter(run_change::Column::ReasonCode.eq(ChangeReasonCode::Conflict.as_str()))
             .count(self.db())
             .await

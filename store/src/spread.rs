@@ -17,10 +17,9 @@ use crate::above::{containers, managers_of, those_with_reports};
 use crate::column::{from_optional_json, parse, rows_per_statement};
 use crate::dirty::kind_of;
 use crate::lease::Step;
+use crate::place::{STRETCH, between, has_unmade, last_place};
 use crate::{Lease, Store, StoreError};
 
-/// Changes that are looked at together.
-const WALK: u64 = 1_000;
 /// Ids whose neighbours are looked up together.
 const STEP: usize = 500;
 
@@ -71,10 +70,16 @@ impl Store {
             total: None,
         };
         let mut after = 0;
-        loop {
-            let changes = reaching_users(self.db(), lease, which, after).await?;
-            let Some(last) = changes.last() else { break };
-            after = last.sequence;
+        let is_idle = which == Reaching::Unmade && !has_unmade(self.db(), lease).await?;
+        let end = if is_idle {
+            0
+        } else {
+            last_place(self.db(), lease).await?
+        };
+        while after < end {
+            let last = end.min(after + STRETCH);
+            let changes = reaching_users(self.db(), lease, which, after, last).await?;
+            after = last;
             self.spread_users(lease, step, rules, changes).await?;
         }
         // What is above is for the next run to mark, which goes up from all that is marked by then.
@@ -181,7 +186,6 @@ impl Store {
 
 /// A planned change of a user, as far as it can reach teams.
 struct PlannedUser {
-    sequence: i64,
     external_id: String,
     action: ChangeAction,
     before: Option<UserFields>,
@@ -193,36 +197,33 @@ async fn reaching_users(
     lease: &Lease,
     which: Reaching,
     after: i64,
+    last: i64,
 ) -> Result<Vec<PlannedUser>, StoreError> {
-    type Row = (i64, String, String, Option<JsonValue>, Option<JsonValue>);
+    type Row = (String, String, Option<JsonValue>, Option<JsonValue>);
     let outcomes = match which {
         Reaching::Planned => &[ChangeOutcome::Planned][..],
         Reaching::Unmade => &[ChangeOutcome::Skipped, ChangeOutcome::Failed],
     };
-    let rows: Vec<Row> = run_change::Entity::of_run(lease.run_id.0)
+    let rows: Vec<Row> = between(lease.run_id.0, after, last)
         .filter(run_change::Column::Outcome.is_in(outcomes.iter().map(|o| o.as_str())))
         // What was decided against when it was planned says nothing of what the user was to become.
         .filter(run_change::Column::After.is_not_null())
         .select_only()
         .columns([
-            run_change::Column::Sequence,
             run_change::Column::ExternalId,
             run_change::Column::Action,
             run_change::Column::Before,
             run_change::Column::After,
         ])
         .filter(run_change::Column::ObjectKind.eq(ObjectKind::User.as_str()))
-        .filter(run_change::Column::Sequence.gt(after))
         .order_by_asc(run_change::Column::Sequence)
-        .limit(WALK)
         .into_tuple()
         .all(db)
         .await
         .map_err(StoreError::of("read planned changes"))?;
     rows.into_iter()
-        .map(|(sequence, external_id, action, before, after)| {
+        .map(|(external_id, action, before, after)| {
             Ok(PlannedUser {
-                sequence,
                 external_id,
                 action: parse("run_change.action", &action)?,
                 before: from_optional_json("run_change.before", before)?,

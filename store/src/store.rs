@@ -9,6 +9,7 @@ use lockstep_migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
     ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction,
     DbBackend, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+    sqlx::Executor as _,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -21,6 +22,9 @@ pub type Tx = DatabaseTransaction;
 const POSTGRES_CONNECTIONS: u32 = 8;
 /// No statement waits or works for ever; the longest legitimate one marks who is missing in a huge tenant.
 const POSTGRES_LIMITS: [(&str, &str); 2] = [("statement_timeout", "300s"), ("lock_timeout", "60s")];
+/// A plan that is kept is one for tables as they were when it was made, and a run fills empty ones. A pooler in front may
+/// give the connection to somebody else: that costs time, and nothing else.
+const PLAN_ANEW: &str = "SET plan_cache_mode = force_custom_plan";
 /// Connections that read a SQLite file. There is one more, as it has one writer.
 const SQLITE_CONNECTIONS: u32 = 4;
 /// Prepared statements that a connection keeps. Lists of a thousand values make large ones of ever new lengths, and a
@@ -222,6 +226,11 @@ fn options(url: &str, role: Role) -> Result<ConnectOptions, StoreError> {
                     options
                         .statement_cache_capacity(STATEMENTS)
                         .options(POSTGRES_LIMITS)
+                })
+                .map_sqlx_postgres_pool_opts(|pool| {
+                    pool.after_connect(|connection, _| {
+                        Box::pin(async move { connection.execute(PLAN_ANEW).await.map(drop) })
+                    })
                 });
         }
         _ => return Err(StoreError::Url("its scheme is neither sqlite nor postgres")),

@@ -197,7 +197,11 @@ pub(crate) async fn teams_by_id(
     let mut found = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(rows_per_statement(1)) {
         let rows = team::Entity::in_organization(organization.0)
-            .filter(team::Column::Id.is_in(chunk.iter().copied()))
+            .filter(crate::lookup::one_of(
+                db,
+                team::Column::Id,
+                chunk.iter().copied(),
+            ))
             .all(db);
         for row in rows.await.map_err(StoreError::of("read teams"))? {
             found.push(read_team(row)?);

@@ -17,8 +17,9 @@ use uuid::Uuid;
 use crate::apply::Applied;
 use crate::column::{from_json, from_optional_json, parse, rows_per_statement, signed, to_json};
 use crate::lease::Step;
+use crate::lookup::one_of;
 use crate::outcome::conclude;
-use crate::plan::planned;
+use crate::place::next_planned;
 use crate::run::Run;
 use crate::run_tx::RunTx;
 use crate::team::{read_team, write_team};
@@ -75,7 +76,7 @@ impl Store {
         let applied = Applied {
             applied: done.len() as u64,
             skipped: stale.len() as u64,
-            failed: 0,
+            ..Applied::default()
         };
         Ok((tx.commit("apply changes of teams").await?, applied))
     }
@@ -92,7 +93,7 @@ impl Store {
         let mut found = BTreeMap::new();
         for chunk in ids.chunks(rows_per_statement(1)) {
             let mut query = team::Entity::in_organization(lease.organization_id.0)
-                .filter(team::Column::Id.is_in(chunk.iter().copied()))
+                .filter(one_of(tx, team::Column::Id, chunk.iter().copied()))
                 .order_by_asc(team::Column::Id);
             if !self.is_sqlite() {
                 query = query.lock(LockType::NoKeyUpdate);
@@ -221,18 +222,12 @@ impl Intent {
 pub(crate) async fn next(
     db: &impl ConnectionTrait,
     lease: &Lease,
+    after: i64,
     limit: u64,
-) -> Result<Vec<Intent>, StoreError> {
-    let rows = planned(lease)
-        .filter(run_change::Column::ObjectKind.eq(ObjectKind::Team.as_str()))
-        // Said explicitly, so that the index over (outcome, component, sequence) gives the order.
-        .filter(run_change::Column::Component.is_null())
-        .order_by_asc(run_change::Column::Sequence)
-        .limit(limit)
-        .all(db)
-        .await
-        .map_err(StoreError::of("read what is to be applied"))?;
-    rows.into_iter().map(Intent::read).collect()
+) -> Result<(Vec<Intent>, i64), StoreError> {
+    let (rows, through) = next_planned(db, lease, ObjectKind::Team, after, limit).await?;
+    let intents: Result<_, _> = rows.into_iter().map(Intent::read).collect();
+    Ok((intents?, through))
 }
 
 /// Gives another name to teams whose planned one is taken after all.
@@ -280,7 +275,7 @@ async fn taken_keys(
     let mut found = BTreeSet::new();
     for chunk in created.chunks(rows_per_statement(1)) {
         let rows = in_integration(lease.integration_id)
-            .filter(team::Column::ExternalId.is_in(chunk.iter().copied()))
+            .filter(one_of(tx, team::Column::ExternalId, chunk.iter().copied()))
             .all(tx)
             .await
             .map_err(StoreError::of("read teams"))?;

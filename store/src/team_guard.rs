@@ -8,7 +8,7 @@ use lockstep_domain::{
 };
 use lockstep_entity::{membership, run_change, team};
 use lockstep_sync::guard::{Excess, Loss, all_removals, archivals, member_removals};
-use sea_orm::sea_query::{Query, SelectStatement};
+use sea_orm::sea_query::{Expr, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, JsonValue, PaginatorTrait as _,
     QueryFilter as _, QuerySelect as _,
@@ -16,6 +16,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::column::{count, from_json, rows_per_statement};
+use crate::lookup::{among, one_of};
+use crate::place::{STRETCH, between, is_unmade, last_place};
 use crate::plan::planned;
 use crate::{Lease, Store, StoreError};
 
@@ -36,12 +38,9 @@ impl Store {
         let in_use = self.count_synced_teams(lease.integration_id.0).await?;
         let archived_excess = archivals(archived.len() as u64, in_use, &rules.limits);
         if let Some(excess) = &archived_excess {
-            for ids in archived.chunks(rows_per_statement(2)) {
-                let them = run_change::Column::Id.is_in(ids.iter().copied());
-                let what_follows = run_change::Column::DependsOn.is_in(ids.iter().copied());
-                let which = Condition::any().add(them).add(what_follows);
-                self.hold_rows(lease, which, excess).await?;
-            }
+            self.hold_those(lease, &archived, excess).await?;
+            self.hold_rows(lease, follows(lease, excess), excess)
+                .await?;
         }
         // Counted before those of single teams are held.
         let all = self.excess_of_removals(lease, rules).await?;
@@ -87,11 +86,46 @@ impl Store {
         let losses = self.losses(lease, rules).await?;
         let (teams, excess) = member_removals(&losses, &rules.limits);
         if let Some(excess) = &excess {
-            for teams in teams.chunks(rows_per_statement(2)) {
-                self.hold_rows(lease, taken_from(teams), excess).await?;
-            }
+            let teams: BTreeSet<Uuid> = teams.iter().map(|team| team.0).collect();
+            self.hold_taken_from(lease, &teams, excess).await?;
         }
         Ok(excess)
+    }
+
+    /// Holds what takes someone out of one of some teams, a move to another included.
+    async fn hold_taken_from(
+        &self,
+        lease: &Lease,
+        teams: &BTreeSet<Uuid>,
+        excess: &Excess,
+    ) -> Result<(), StoreError> {
+        use run_change::Column;
+        type Row = (i64, String, Option<Uuid>, Option<Uuid>);
+        let is_left = |team: &Option<Uuid>| team.is_some_and(|team| teams.contains(&team));
+        let (last, mut after) = (last_place(self.db(), lease).await?, 0);
+        while after < last {
+            let to = Ord::min(last, after + STRETCH);
+            let rows: Vec<Row> = between(lease.run_id.0, after, to)
+                .select_only()
+                .columns([
+                    Column::Sequence,
+                    Column::Action,
+                    Column::PlatformId,
+                    Column::MovedFromId,
+                ])
+                .filter(Column::Outcome.eq(ChangeOutcome::Planned.as_str()))
+                .into_tuple()
+                .all(self.db())
+                .await
+                .map_err(StoreError::of("read planned changes"))?;
+            after = to;
+            let takes = |(_, action, team, from): &Row| {
+                is_left(from) || REMOVALS.contains(&action.as_str()) && is_left(team)
+            };
+            let places: Vec<i64> = rows.iter().filter(|r| takes(r)).map(|r| r.0).collect();
+            self.hold_at(lease, &places, excess).await?;
+        }
+        Ok(())
     }
 
     /// Number of teams in use that an integration manages.
@@ -137,15 +171,8 @@ impl Store {
         held: &[Excess],
     ) -> Result<(), StoreError> {
         for excess in held.iter().flat_map(|excess| [excess, excess]) {
-            let causes = Query::select()
-                .column(run_change::Column::Id)
-                .from(run_change::Entity)
-                .and_where(run_change::Column::RunId.eq(lease.run_id.0))
-                .and_where(run_change::Column::Outcome.eq(ChangeOutcome::Held.as_str()))
-                .and_where(run_change::Column::HoldCategory.eq(excess.category.as_str()))
-                .to_owned();
-            let follows = run_change::Column::DependsOn.in_subquery(causes);
-            self.hold_rows(lease, follows.into(), excess).await?;
+            self.hold_rows(lease, follows(lease, excess), excess)
+                .await?;
         }
         Ok(())
     }
@@ -218,7 +245,7 @@ async fn archived_among(
             .select_only()
             .column(team::Column::Id)
             .filter(team::Column::Status.eq(TeamStatus::Archived.as_str()))
-            .filter(team::Column::Id.is_in(chunk.iter().copied()))
+            .filter(one_of(db, team::Column::Id, chunk.iter().copied()))
             // One that comes back is in use again.
             .filter(team::Column::Id.not_in_subquery(planned_teams(lease, ChangeAction::Unarchive)))
             .into_tuple()
@@ -229,7 +256,11 @@ async fn archived_among(
             .select_only()
             .column(run_change::Column::PlatformId)
             .filter(run_change::Column::Action.eq(ChangeAction::Archive.as_str()))
-            .filter(run_change::Column::PlatformId.is_in(chunk.iter().copied()))
+            .filter(one_of(
+                db,
+                run_change::Column::PlatformId,
+                chunk.iter().copied(),
+            ))
             .into_tuple()
             .all(db)
             .await
@@ -237,6 +268,19 @@ async fn archived_among(
         found.extend(now.into_iter().chain(soon.into_iter().flatten()));
     }
     Ok(found)
+}
+
+/// Rows that count on one that is held by a limit.
+fn follows(lease: &Lease, excess: &Excess) -> Condition {
+    let causes = Query::select()
+        .column(run_change::Column::Id)
+        .from(run_change::Entity)
+        .and_where(run_change::Column::RunId.eq(lease.run_id.0))
+        .and_where(is_unmade())
+        .and_where(run_change::Column::Outcome.eq(ChangeOutcome::Held.as_str()))
+        .and_where(run_change::Column::HoldCategory.eq(excess.category.as_str()))
+        .to_owned();
+    Condition::all().add(among(Expr::col(run_change::Column::DependsOn), causes))
 }
 
 /// Rows that remove someone from a team that the plan does not archive: what such a team loses is counted with it.
@@ -277,7 +321,11 @@ async fn members_by_team(
             .select_only()
             .column(membership::Column::TeamId)
             .column_as(membership::Column::UserId.count(), "n")
-            .filter(membership::Column::TeamId.is_in(chunk.iter().copied()))
+            .filter(one_of(
+                db,
+                membership::Column::TeamId,
+                chunk.iter().copied(),
+            ))
             .filter(membership::Column::Origin.ne(MembershipOriginKind::Manual.as_str()))
             .group_by(membership::Column::TeamId)
             .into_tuple()
@@ -287,15 +335,4 @@ async fn members_by_team(
         found.extend(rows.into_iter().map(|(team, n)| (team, count(n))));
     }
     Ok(found)
-}
-
-/// Rows that take someone out of one of some teams, a move to another included.
-fn taken_from(teams: &[TeamId]) -> Condition {
-    let ids = || teams.iter().map(|team| team.0);
-    let removed = Condition::all()
-        .add(run_change::Column::PlatformId.is_in(ids()))
-        .add(run_change::Column::Action.is_in(REMOVALS));
-    Condition::any()
-        .add(removed)
-        .add(run_change::Column::MovedFromId.is_in(ids()))
 }

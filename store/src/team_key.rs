@@ -2,13 +2,13 @@
 //!
 //! A key stays until the run that planned it has made every change that it planned for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{ChangeOutcome, ExternalId, IntegrationId, TeamKey, TeamSource};
 use lockstep_entity::{directory_group, directory_user, dirty_key, run_change, team};
 use sea_orm::sea_query::{Expr, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, ExprTrait, PaginatorTrait as _,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait, PaginatorTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, UpdateMany,
 };
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::column::{parse, rows_per_statement};
 use crate::dirty::{insert_marks, kind_of, lock_keys};
 use crate::lease::Step;
+use crate::lookup::{first, first_of, one_of};
 use crate::run_tx::{BATCH, RunTx};
 use crate::{Lease, Store, StoreError, Tx};
 
@@ -42,33 +43,31 @@ impl Store {
         after: Option<&TeamKey>,
         limit: u64,
     ) -> Result<Vec<DirtyTeam>, StoreError> {
-        let beyond = after.map(|key| {
-            let kind = kind_of(key.source);
-            Condition::any().add(dirty_key::Column::Kind.gt(kind)).add(
-                Condition::all()
-                    .add(dirty_key::Column::Kind.eq(kind))
-                    .add(dirty_key::Column::Key.gt(key.external_id.as_str())),
-            )
-        });
-        let rows = teams_of(integration)
-            .filter(Condition::all().add_option(beyond))
-            .order_by_asc(dirty_key::Column::Kind)
-            .order_by_asc(dirty_key::Column::Key)
-            .limit(limit)
-            .all(self.db())
-            .await
-            .map_err(StoreError::of("read which teams have to be looked at"))?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(DirtyTeam {
-                    key: TeamKey {
-                        source: parse("dirty_key.kind", &row.kind)?,
-                        external_id: ExternalId(row.key),
-                    },
-                    mark: row.mark,
-                })
-            })
-            .collect()
+        let mut found = Vec::new();
+        // One kind after the other: over both, the order would have to be made by sorting.
+        for source in [TeamSource::Group, TeamSource::Manager] {
+            let after = match after {
+                Some(key) if key.source > source => continue,
+                Some(key) if key.source == source => key.external_id.as_str(),
+                _ => "",
+            };
+            let room = limit - found.len() as u64;
+            let rows = dirty_key::Entity::of_integration(integration.0)
+                .filter(dirty_key::Column::Kind.eq(kind_of(source)))
+                .filter(dirty_key::Column::Key.gt(after))
+                .order_by_asc(dirty_key::Column::Key);
+            let rows = first(self.db(), rows, room)
+                .await
+                .map_err(StoreError::of("read which teams have to be looked at"))?;
+            found.extend(rows.into_iter().map(|row| DirtyTeam {
+                key: TeamKey {
+                    source,
+                    external_id: ExternalId(row.key),
+                },
+                mark: row.mark,
+            }));
+        }
+        Ok(found)
     }
 
     /// Number of teams that have to be looked at.
@@ -170,7 +169,7 @@ impl Store {
         }
         for ((source, mark), ids) in marked {
             for chunk in ids.chunks(rows_per_statement(1)) {
-                planned_by(lease, source, chunk, Some(lease.run_id.0))
+                planned_by(tx, lease, source, chunk, Some(lease.run_id.0))
                     // Not what was marked again while it was planned: its cause was not seen.
                     .filter(ExprTrait::eq(Expr::col(dirty_key::Column::Mark), mark))
                     .exec(tx)
@@ -198,7 +197,7 @@ impl Store {
             for chunk in ids.chunks(rows_per_statement(1)) {
                 let tx = self.begin_run(lease, step).await?;
                 lock_keys(&tx, lease.integration_id).await?;
-                planned_by(lease, source, chunk, None)
+                planned_by(&tx, lease, source, chunk, None)
                     .exec(&tx)
                     .await
                     .map_err(StoreError::of(operation))?;
@@ -217,52 +216,64 @@ impl Store {
         let unmade_moves = left_by_unmade_moves(self.db(), lease).await?;
         self.look_again(lease, step, &unmade_moves).await?;
         for kind in TEAMS {
-            while self.settle_some(lease, step, kind).await? > 0 {}
+            let mut after = String::new();
+            while let Some(last) = self.settle_some(lease, step, kind, &after).await? {
+                after = last;
+            }
         }
         Ok(())
     }
 
-    /// Clears keys of one kind, a batch of them; returns how many.
+    /// Clears keys of one kind, of a batch of them after one; returns the last of the batch.
     async fn settle_some(
         &self,
         lease: &Lease,
         step: Step,
         kind: &'static str,
-    ) -> Result<u64, StoreError> {
+        after: &str,
+    ) -> Result<Option<String>, StoreError> {
         let operation = "clear which teams were looked at";
-        let made: Vec<String> = dirty_key::Entity::of_integration(lease.integration_id.0)
+        let keys = dirty_key::Entity::of_integration(lease.integration_id.0)
             .select_only()
-            .column(dirty_key::Column::Key)
+            .columns([dirty_key::Column::Key, dirty_key::Column::PlannedBy])
             .filter(dirty_key::Column::Kind.eq(kind))
-            .filter(dirty_key::Column::PlannedBy.eq(lease.run_id.0))
-            .filter(Expr::exists(unmade(lease)).not())
-            .limit(BATCH)
-            .into_tuple()
-            .all(self.db())
+            .filter(dirty_key::Column::Key.gt(after))
+            .order_by_asc(dirty_key::Column::Key);
+        let keys: Vec<(String, Option<Uuid>)> = first_of(self.db(), keys, BATCH)
             .await
             .map_err(StoreError::of(operation))?;
+        let last = keys.last().map(|(key, _)| key.clone());
+        let planned: Vec<&str> = keys
+            .iter()
+            .filter(|(_, run)| *run == Some(lease.run_id.0))
+            .map(|(key, _)| key.as_str())
+            .collect();
+        let unmade = unmade(self.db(), lease, kind, &planned).await?;
+        let made = planned.into_iter().filter(|key| !unmade.contains(*key));
+        let made: Vec<&str> = made.collect();
         if made.is_empty() {
-            return Ok(0);
+            return Ok(last);
         }
         let tx = self.begin_run(lease, step).await?;
         if !self.has_same_rules(&tx).await? {
-            return Ok(0);
+            return Ok(None);
         }
         lock_keys(&tx, lease.integration_id).await?;
-        let cleared = dirty_key::Entity::delete_many()
+        dirty_key::Entity::delete_many()
             .filter(dirty_key::Column::IntegrationId.eq(lease.integration_id.0))
             .filter(dirty_key::Column::Kind.eq(kind))
-            .filter(dirty_key::Column::Key.is_in(made))
+            .filter(one_of(&tx, dirty_key::Column::Key, made))
             .filter(dirty_key::Column::PlannedBy.eq(lease.run_id.0))
             .exec(&tx)
             .await
             .map_err(StoreError::of(operation))?;
         tx.commit(operation).await?;
-        Ok(cleared.rows_affected)
+        Ok(last)
     }
 }
 
 fn planned_by(
+    tx: &Tx,
     lease: &Lease,
     source: TeamSource,
     ids: &[&str],
@@ -272,22 +283,31 @@ fn planned_by(
         .col_expr(dirty_key::Column::PlannedBy, run.into())
         .filter(dirty_key::Column::IntegrationId.eq(lease.integration_id.0))
         .filter(dirty_key::Column::Kind.eq(kind_of(source)))
-        .filter(dirty_key::Column::Key.is_in(ids.iter().copied()))
+        .filter(one_of(tx, dirty_key::Column::Key, ids.iter().copied()))
 }
 
-/// Changes of a key that were not made.
-fn unmade(lease: &Lease) -> SelectStatement {
-    let of_key = |column: run_change::Column, key: dirty_key::Column| {
-        Expr::col((run_change::Entity, column)).equals((dirty_key::Entity, key))
-    };
-    unapplied(lease)
-        .expr(Expr::val(1))
-        .and_where(of_key(
+/// Keys of one kind, among some, of which a change was not made.
+async fn unmade(
+    db: &impl ConnectionTrait,
+    lease: &Lease,
+    kind: &'static str,
+    keys: &[&str],
+) -> Result<BTreeSet<String>, StoreError> {
+    let keys: Vec<String> = run_change::Entity::of_run(lease.run_id.0)
+        .select_only()
+        .column(run_change::Column::ExternalId)
+        .filter(run_change::Column::Outcome.ne(ChangeOutcome::Applied.as_str()))
+        .filter(run_change::Column::Source.eq(kind))
+        .filter(one_of(
+            db,
             run_change::Column::ExternalId,
-            dirty_key::Column::Key,
+            keys.iter().copied(),
         ))
-        .and_where(of_key(run_change::Column::Source, dirty_key::Column::Kind))
-        .to_owned()
+        .into_tuple()
+        .all(db)
+        .await
+        .map_err(StoreError::of("read changes that were not made"))?;
+    Ok(keys.into_iter().collect())
 }
 
 /// Keys of the teams that someone was to leave by a move that was not made.

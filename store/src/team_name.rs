@@ -9,6 +9,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, JsonValue, QueryFilter as _, Q
 use uuid::Uuid;
 
 use crate::column::{from_json, rows_per_statement};
+use crate::lookup::one_of;
 use crate::plan::planned;
 use crate::run_tx::RunTx;
 use crate::team_neighbourhood::names_in_use;
@@ -75,7 +76,11 @@ async fn given_up(
                 run_change::Column::After,
             ])
             .filter(run_change::Column::ObjectKind.eq(ObjectKind::Team.as_str()))
-            .filter(run_change::Column::PlatformId.is_in(chunk.iter().copied()))
+            .filter(one_of(
+                tx,
+                run_change::Column::PlatformId,
+                chunk.iter().copied(),
+            ))
             .into_tuple()
             .all(tx)
             .await

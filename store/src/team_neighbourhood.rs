@@ -6,17 +6,15 @@ use lockstep_domain::{
     ExternalId, IntegrationId, MemberKind, MemberRelation, MembersRead, OrganizationId, Presence,
     Team, TeamId, TeamKey, TeamSource, TeamStatus,
 };
-use lockstep_entity::{directory_member, directory_user, team};
+use lockstep_entity::{directory_member, team};
 use lockstep_sync::inbound::reach::Walk;
-use sea_orm::sea_query::{Expr, Query};
-use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, ExprTrait as _, QueryFilter as _, QuerySelect as _,
-};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, QueryFilter as _, QuerySelect as _};
 
-use crate::above::managers_of;
+use crate::above::{managers_of, those_with_reports};
 use crate::column::rows_per_statement;
 use crate::group::groups as groups_of;
-use crate::people_below::{members_of, pairs};
+use crate::lookup::one_of;
+use crate::people_below::members_of;
 use crate::team::read_team;
 use crate::{Store, StoreError};
 
@@ -63,7 +61,11 @@ impl Store {
             for chunk in ids.chunks(rows_per_statement(1)) {
                 let rows = team::Entity::of_integration(integration.0)
                     .filter(team::Column::Source.eq(source.as_str()))
-                    .filter(team::Column::ExternalId.is_in(chunk.iter().copied()))
+                    .filter(one_of(
+                        self.db(),
+                        team::Column::ExternalId,
+                        chunk.iter().copied(),
+                    ))
                     .all(self.db());
                 for row in rows.await.map_err(StoreError::of("read teams"))? {
                     let team = read_team(row)?;
@@ -147,9 +149,11 @@ impl Store {
             let ids: Vec<String> = directory_member::Entity::of_integration(integration.0)
                 .select_only()
                 .column(directory_member::Column::MemberId)
-                .filter(
-                    directory_member::Column::MemberId.is_in(chunk.iter().map(ExternalId::as_str)),
-                )
+                .filter(one_of(
+                    self.db(),
+                    directory_member::Column::MemberId,
+                    chunk.iter().map(ExternalId::as_str),
+                ))
                 .filter(directory_member::Column::Relation.eq(MemberRelation::Member.as_str()))
                 .into_tuple()
                 .all(self.db())
@@ -167,7 +171,7 @@ impl Store {
         groups: &[ExternalId],
     ) -> Result<Vec<(ExternalId, Inner)>, StoreError> {
         let kinds = [MemberKind::Group, MemberKind::Other].map(MemberKind::as_str);
-        let rows: Vec<(String, String, String)> = members_of(integration, groups)
+        let rows: Vec<(String, String, String)> = members_of(self.db(), integration, groups)
             .select_only()
             .columns([
                 directory_member::Column::GroupId,
@@ -226,39 +230,21 @@ impl Store {
         }
     }
 
+    /// Reports of some managers who have reports themselves, as (manager, report).
     async fn lower_managers(
         &self,
         integration: IntegrationId,
         managers: &[ExternalId],
     ) -> Result<Vec<(ExternalId, ExternalId)>, StoreError> {
-        let report = sea_orm::sea_query::Alias::new("report");
-        let has_reports = Query::select()
-            .expr(Expr::val(1))
-            .from_as(directory_user::Entity, report.clone())
-            .and_where(
-                Expr::col((report.clone(), directory_user::Column::IntegrationId))
-                    .eq(integration.0),
-            )
-            .and_where(
-                Expr::col((report, directory_user::Column::ManagerId))
-                    .equals((directory_user::Entity, directory_user::Column::ExternalId)),
-            )
-            .to_owned();
-        let rows: Vec<(String, String)> = directory_user::Entity::of_integration(integration.0)
-            .select_only()
-            .columns([
-                directory_user::Column::ManagerId,
-                directory_user::Column::ExternalId,
-            ])
-            .filter(
-                directory_user::Column::ManagerId.is_in(managers.iter().map(ExternalId::as_str)),
-            )
-            .filter(Expr::exists(has_reports))
-            .into_tuple()
-            .all(self.db())
-            .await
-            .map_err(StoreError::of("read lower managers"))?;
-        Ok(pairs(rows))
+        let reports = self
+            .people_below(integration, TeamSource::Manager, managers)
+            .await?;
+        let ids: Vec<ExternalId> = reports.iter().map(|(_, report)| report.clone()).collect();
+        let lower = those_with_reports(self.db(), integration, &ids).await?;
+        Ok(reports
+            .into_iter()
+            .filter(|(_, report)| lower.contains(report))
+            .collect())
     }
 
     /// Returns the manager of everyone whom one meets going up from some people, themselves included.
@@ -308,7 +294,11 @@ pub(crate) async fn names_in_use(
             .select_only()
             .columns([team::Column::Id, team::Column::NameKey])
             .filter(team::Column::Status.eq(TeamStatus::Active.as_str()))
-            .filter(team::Column::NameKey.is_in(chunk.iter().map(String::as_str)))
+            .filter(one_of(
+                db,
+                team::Column::NameKey,
+                chunk.iter().map(String::as_str),
+            ))
             .into_tuple()
             .all(db)
             .await

@@ -332,7 +332,11 @@ pub(crate) async fn users_by_id(
     let mut found = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(rows_per_statement(1)) {
         let rows = platform_user::Entity::in_organization(organization.0)
-            .filter(platform_user::Column::Id.is_in(chunk.iter().copied()))
+            .filter(crate::lookup::one_of(
+                db,
+                platform_user::Column::Id,
+                chunk.iter().copied(),
+            ))
             .all(db);
         for row in rows.await.map_err(StoreError::of("read users"))? {
             found.push(read_user(row)?);

@@ -4,13 +4,14 @@ use lockstep_domain::{
     AddressKey, ChangeAction, ExternalId, LinkMatch, ObjectKind, UserFields, UserId,
 };
 use lockstep_entity::run_change;
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
 use crate::column::{from_json, from_optional_json, parse, parse_optional};
-use crate::plan::planned;
+use crate::place::next_planned;
 use crate::{Lease, StoreError};
 
 /// A row that is to be applied.
@@ -57,43 +58,43 @@ impl Intent {
     }
 }
 
-/// The next component, whole; when there is none left, the next rows in the order of the plan.
+/// The next component, whole; when there is none left, the next rows in the order of the plan. With them the place up to
+/// which no single row is left besides.
 pub(super) async fn next(
     db: &impl ConnectionTrait,
     lease: &Lease,
+    after: i64,
     limit: u64,
-) -> Result<Vec<Intent>, StoreError> {
+) -> Result<(Vec<Intent>, i64), StoreError> {
+    use run_change::Column;
     let operation = "read what is to be applied";
-    let component: Option<Option<i64>> = planned(lease)
+    let component: Option<Option<i64>> = whole(lease)
         .select_only()
-        .column(run_change::Column::Component)
-        .filter(run_change::Column::Component.is_not_null())
-        .order_by_asc(run_change::Column::Component)
+        .column(Column::Component)
+        .order_by_asc(Column::Component)
         .into_tuple()
         .one(db)
         .await
         .map_err(StoreError::of(operation))?;
-    let rows = match component.flatten() {
+    let (rows, through) = match component.flatten() {
         Some(component) => {
-            planned(lease)
-                .filter(run_change::Column::Component.eq(component))
-                .order_by_asc(run_change::Column::ComponentOrder)
+            let rows = whole(lease)
+                .filter(Column::Component.eq(component))
+                .order_by_asc(Column::ComponentOrder)
                 .all(db)
                 .await
+                .map_err(StoreError::of(operation))?;
+            (rows, after)
         }
-        None => {
-            // Said explicitly, so that the index over (outcome, component, sequence) gives the order.
-            planned(lease)
-                .filter(run_change::Column::Component.is_null())
-                .filter(run_change::Column::ObjectKind.eq(ObjectKind::User.as_str()))
-                .order_by_asc(run_change::Column::Sequence)
-                .limit(limit)
-                .all(db)
-                .await
-        }
+        None => next_planned(db, lease, ObjectKind::User, after, limit).await?,
     };
-    rows.map_err(StoreError::of(operation))?
-        .into_iter()
-        .map(Intent::read)
-        .collect()
+    let intents: Result<_, _> = rows.into_iter().map(Intent::read).collect();
+    Ok((intents?, through))
+}
+
+/// Rows that are applied with others, in the words of the index of such rows.
+fn whole(lease: &Lease) -> sea_orm::Select<run_change::Entity> {
+    run_change::Entity::of_run(lease.run_id.0).filter(Expr::cust(
+        r#""run_change"."component" IS NOT NULL AND "run_change"."outcome" = 'PLANNED'"#,
+    ))
 }

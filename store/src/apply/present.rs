@@ -6,7 +6,7 @@ use lockstep_domain::{
     AddressKey, ChangeAction, ExternalId, PlatformUser, Role, UserFields, UserId, UserStatus,
 };
 use lockstep_entity::{platform_user, user_link};
-use sea_orm::sea_query::LockType;
+use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::intent::Intent;
 use crate::column::rows_per_statement;
+use crate::lookup::one_of;
 use crate::run_tx::RunTx;
 use crate::user::read_user;
 use crate::{Lease, StoreError};
@@ -153,7 +154,7 @@ async fn concerned(
     let addresses: Vec<AddressKey> = intents.iter().map(Intent::address).collect();
     for chunk in addresses.chunks(rows_per_statement(1)) {
         let keys = chunk.iter().map(AddressKey::as_str);
-        let holds = platform_user::Column::EmailKey.is_in(keys);
+        let holds = one_of(tx, platform_user::Column::EmailKey, keys);
         ids.extend(ids_of(tx, lease, holds.into()).await?);
     }
     if intents
@@ -167,7 +168,8 @@ async fn concerned(
 
 fn active_owners() -> Condition {
     Condition::all()
-        .add(platform_user::Column::Role.eq(Role::Owner.as_str()))
+        // In the words of the index of owners.
+        .add(Expr::cust(r#""platform_user"."role" = 'OWNER'"#))
         .add(platform_user::Column::Status.ne(UserStatus::Deactivated.as_str()))
 }
 
@@ -192,7 +194,7 @@ async fn locked(
     let mut users = BTreeMap::new();
     for chunk in ids.chunks(rows_per_statement(1)) {
         let mut query = platform_user::Entity::in_organization(lease.organization_id.0)
-            .filter(platform_user::Column::Id.is_in(chunk.iter().copied()))
+            .filter(one_of(tx, platform_user::Column::Id, chunk.iter().copied()))
             .order_by_asc(platform_user::Column::Id);
         if tx.get_database_backend() == DbBackend::Postgres {
             query = query.lock(LockType::NoKeyUpdate);
@@ -216,14 +218,14 @@ async fn links(
     for chunk in intents.chunks(rows_per_statement(1)) {
         let ids = chunk.iter().map(|intent| intent.external_id.as_str());
         let rows = user_link::Entity::of_integration(lease.integration_id.0)
-            .filter(user_link::Column::ExternalId.is_in(ids))
+            .filter(one_of(tx, user_link::Column::ExternalId, ids))
             .all(tx);
         for row in rows.await.map_err(StoreError::of(operation))? {
             accounts.insert(ExternalId(row.external_id));
         }
         let ids = chunk.iter().map(|intent| intent.user_id.0);
         let rows = user_link::Entity::find()
-            .filter(user_link::Column::UserId.is_in(ids))
+            .filter(one_of(tx, user_link::Column::UserId, ids))
             .all(tx);
         for row in rows.await.map_err(StoreError::of(operation))? {
             users.insert(UserId(row.user_id));

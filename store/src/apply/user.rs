@@ -110,7 +110,7 @@ impl Store {
         Ok(Applied {
             applied,
             skipped: decisions.len() as u64 - applied,
-            failed: 0,
+            ..Applied::default()
         })
     }
 

@@ -15,6 +15,7 @@ use sea_orm::{
 use super::intent::Intent;
 use super::present::Present;
 use crate::column::rows_per_statement;
+use crate::lookup::one_of;
 use crate::run::found;
 use crate::run_tx::RunTx;
 use crate::user::write_user;
@@ -202,7 +203,11 @@ impl Chunk<'_> {
                         platform_user::Column::DeactivatedBy,
                         Option::<sea_orm::JsonValue>::None.into(),
                     )
-                    .filter(platform_user::Column::Id.is_in(chunk.iter().map(|id| id.0)))
+                    .filter(one_of(
+                        tx,
+                        platform_user::Column::Id,
+                        chunk.iter().map(|id| id.0),
+                    ))
                     .exec(tx)
                     .await
                     .map_err(StoreError::of("note who was deactivated"))?;
@@ -218,7 +223,11 @@ impl Chunk<'_> {
             platform_user::Entity::update_many()
                 .col_expr(platform_user::Column::EmailKey, parked())
                 .filter(platform_user::Column::OrganizationId.eq(self.lease.organization_id.0))
-                .filter(platform_user::Column::EmailKey.is_in(chunk.iter().copied()))
+                .filter(one_of(
+                    tx,
+                    platform_user::Column::EmailKey,
+                    chunk.iter().copied(),
+                ))
                 .exec(tx)
                 .await
                 .map_err(StoreError::of("vacate addresses"))?;

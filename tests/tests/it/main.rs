@@ -24,6 +24,7 @@ mod failures;
 mod leases;
 mod marking;
 mod newcomer;
+mod plans;
 mod process;
 mod refusals;
 mod runs;

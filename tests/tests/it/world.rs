@@ -97,11 +97,23 @@ impl World {
         tenant: Tenant,
         rules: InboundRules,
     ) -> Self {
+        Self::seeded(url, folder, tenant, rules, 1).await
+    }
+
+    /// A world that shares its database with others, which have other seeds.
+    pub(crate) async fn seeded(
+        url: String,
+        folder: Option<tempfile::TempDir>,
+        tenant: Tenant,
+        rules: InboundRules,
+        seed: u64,
+    ) -> Self {
         let clock = Arc::new(FixedClock::at(dawn()));
         let store = Store::with(
             &url,
             Arc::clone(&clock) as _,
-            Arc::new(SeededIds::from_seed(1)),
+            // Seeds are where ids are counted from.
+            Arc::new(SeededIds::from_seed((seed - 1) * 1_000_000_000 + 1)),
         )
         .await
         .unwrap();

@@ -60,7 +60,8 @@ async fn apply_kind(
 ) -> Result<Applied, Stop> {
     let store = &execution.worker.store;
     let total = store.count_planned(&execution.lease, kind).await?;
-    let mut done = before;
+    // From the first place, as whoever took the run up does not know where the other one stopped.
+    let (mut done, mut after) = (before, 0);
     loop {
         let processed = done.total() - before.total();
         let progress = Step {
@@ -69,11 +70,14 @@ async fn apply_kind(
             total: Some(total.max(processed)),
         };
         let (store, lease) = (&execution.worker.store, &execution.lease);
-        let applied = store.apply_next(lease, kind, progress, CHUNK).await?;
+        let applied = store
+            .apply_next(lease, kind, progress, after, CHUNK)
+            .await?;
         let Some((run, chunk)) = applied else {
             return Ok(done);
         };
         execution.reached(run).await?;
+        after = chunk.through;
         done = done.and(chunk);
         if too_many_failed(done) {
             return Err(Stop::Failed(Box::new(Failure::new(
@@ -105,6 +109,7 @@ mod tests {
             applied,
             failed,
             skipped: 1_000,
+            through: 0,
         };
         assert!(!too_many_failed(done(0, 19)));
         assert!(!too_many_failed(done(12, 8)), "forty percent are allowed");

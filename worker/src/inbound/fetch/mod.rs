@@ -58,6 +58,9 @@ pub(super) async fn fetch(execution: &mut Execution<'_>, frozen: &Frozen) -> Res
     if let Some(mark) = listed_for {
         note_listed(execution, mark).await?;
     }
+    if mode == ReadMode::Full {
+        execution.worker.store.refresh_statistics().await?;
+    }
     let (groups, missed) = groups.map(|groups| (groups.next, groups.missed)).unzip();
     let missed_by_delta = match (missed_users, missed.flatten()) {
         (None, None) => None,
