@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt as _, stream};
+use futures::{Stream, stream};
 use lockstep_domain::RunState;
 use lockstep_queue::{Signal, SignalStream};
 use lockstep_store::Store;
 use lockstep_store::change::Change;
 use lockstep_store::run::Run as Stored;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use super::SILENCE;
-use super::Watcher;
+use super::listen::{Listener, News};
+use super::{SILENCE, Watcher};
 use crate::error::{Failure, Result};
 use crate::object::change::RunChange;
 use crate::object::event::{
@@ -32,7 +32,7 @@ const STARTED: i64 = 2;
 pub(super) struct Follower {
     store: Store,
     watcher: Watcher,
-    signals: SignalStream,
+    listener: Listener,
     include_changes: bool,
     /// The row as last read.
     run: Run,
@@ -60,7 +60,7 @@ impl Follower {
         Self {
             store,
             watcher,
-            signals,
+            listener: Listener::new(signals),
             include_changes,
             run: run.into(),
             told,
@@ -75,18 +75,25 @@ impl Follower {
     pub(super) fn events(self) -> impl Stream<Item = Result<RunEvent>> + use<> {
         stream::unfold(Some(self), async |follower| {
             let mut follower = follower?;
-            loop {
-                if let Some(event) = follower.events.pop_front() {
-                    return Some((Ok(event), Some(follower)));
-                }
-                if follower.has_ended {
-                    return None;
-                }
-                if let Err(failure) = follower.go_on().await {
-                    return Some((Err(failure), None));
-                }
+            match follower.next().await {
+                Ok(Some(event)) => Some((Ok(event), Some(follower))),
+                Ok(None) => None,
+                Err(failure) => Some((Err(failure), None)),
             }
         })
+    }
+
+    async fn next(&mut self) -> Result<Option<RunEvent>> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                self.watcher.check_if_old(&self.store).await?;
+                return Ok(Some(event));
+            }
+            if self.has_ended {
+                return Ok(None);
+            }
+            self.go_on().await?;
+        }
     }
 
     /// Finds the next events, or waits a while for them.
@@ -101,17 +108,16 @@ impl Follower {
     /// Waits for a signal, but not for ever, and never looks more often than progress may be told.
     async fn wait(&mut self) {
         let (run, told) = (self.run.0.id, self.told.unwrap_or_default());
-        let news = async {
-            while let Some(signal) = self.signals.next().await {
-                if matches!(signal, Signal::Run { run_id, sequence, .. } if run_id == run && sequence > told)
-                {
-                    return;
-                }
-            }
-            std::future::pending().await
+        let is_news = |signal: &Signal| match signal {
+            Signal::Run {
+                run_id, sequence, ..
+            } => (*run_id == run && *sequence > told).then_some(()),
+            _ => None,
         };
-        // Either way the row is read again.
-        let _ = timeout(SILENCE, news).await;
+        // Either way the row is read again. Without signals at all, as when the bus is gone, that is so after a while.
+        if self.listener.next(is_news).await == News::End {
+            sleep_until(self.looked_at + SILENCE).await;
+        }
         sleep_until(self.looked_at + PACE).await;
     }
 
@@ -124,6 +130,7 @@ impl Follower {
         let run = run.ok_or_else(|| Failure::NotFound("The run is no longer kept.".to_owned()))?;
         self.run = run.into();
         self.looked_at = Instant::now();
+        self.listener.looked();
         self.is_fresh = true;
         Ok(())
     }

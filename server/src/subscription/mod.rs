@@ -1,6 +1,7 @@
 //! Entry points for live updates. The rows are the truth: a signal only says that a row is worth a look.
 
 mod follow;
+mod listen;
 mod watch;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use async_graphql::{Context, ID, Subscription as GraphqlSubscription};
 use futures::Stream;
 use lockstep_domain::{IntegrationId, OrganizationId, RunId, UserId};
 use lockstep_store::Store;
+use tokio::time::Instant;
 
 use self::follow::Follower;
 use self::watch::{IntegrationWatch, RunWatch};
@@ -18,7 +20,8 @@ use crate::id::GlobalId;
 use crate::object::event::{EventCursor, IntegrationUpdatedEvent, RunEvent, RunUpdatedEvent};
 use crate::session::{Session, not_owner};
 
-/// After this long without a signal the rows are read again: so a lost one costs no more than that.
+/// The rows, and the rights of who watches them, are looked at again this often, whatever is signalled meanwhile: so a
+/// lost signal costs no more than that.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// The root of subscriptions.
@@ -106,32 +109,45 @@ impl Subscription {
     }
 }
 
-/// The owner who watches; asked again whether they still are one while the stream lives (D-89).
-#[derive(Debug, Clone, Copy)]
+/// The owner who watches; asked again whether they still are one while the stream lives (D-89): with every event, and
+/// at least every [`SILENCE`].
+#[derive(Debug)]
 struct Watcher {
     organization: OrganizationId,
     user: UserId,
+    checked_at: Instant,
 }
 
 impl Watcher {
     /// Authorizes at the start: by the row as it is now, because the session of a socket may be half a minute old.
     async fn of(ctx: &Context<'_>) -> Result<Self> {
         let owner = Session::owner_of(ctx)?;
-        let watcher = Self {
+        let mut watcher = Self {
             organization: owner.organization.id,
             user: owner.user.id,
+            checked_at: Instant::now(),
         };
         watcher.check(&app(ctx).store).await?;
         Ok(watcher)
     }
 
     /// Refuses who is no owner any more.
-    async fn check(&self, store: &Store) -> Result<()> {
-        if Session::is_owner(store, self.organization, self.user).await? {
-            Ok(())
-        } else {
-            Err(not_owner())
+    async fn check(&mut self, store: &Store) -> Result<()> {
+        let asked_at = Instant::now();
+        if !Session::is_owner(store, self.organization, self.user).await? {
+            return Err(not_owner());
         }
+        self.checked_at = asked_at;
+        Ok(())
+    }
+
+    /// Does so when the last answer is older than a silence: events that were read together may be sent one by one to
+    /// a slow reader.
+    async fn check_if_old(&mut self, store: &Store) -> Result<()> {
+        if self.checked_at.elapsed() < SILENCE {
+            return Ok(());
+        }
+        self.check(store).await
     }
 }
 

@@ -2,20 +2,20 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use futures::{Stream, StreamExt as _, stream};
-use lockstep_domain::{IntegrationId, IntegrationState, RunId, RunState};
+use futures::{Stream, stream};
+use lockstep_domain::{IntegrationId, IntegrationState, OrganizationId, RunId, RunState};
 use lockstep_queue::{Signal, SignalStream};
 use lockstep_store::Store;
 use lockstep_store::integration::Integration;
 use lockstep_store::page::PageRequest;
 use lockstep_store::run::{Run, RunFilter};
-use tokio::time::timeout;
 
-use super::{SILENCE, Watcher, not_found};
+use super::listen::{Listener, News};
+use super::{Watcher, not_found};
 use crate::error::Result;
 use crate::object::event::{IntegrationUpdatedEvent, RunUpdatedEvent};
 
-/// Rows whose state is remembered at the start.
+/// Rows of one organization that a look reads. Those beyond are told of by signals alone.
 const KNOWN: u64 = 100;
 /// Ended runs that are remembered.
 const KNOWN_ENDS: usize = 256;
@@ -24,12 +24,14 @@ const KNOWN_ENDS: usize = 256;
 pub(super) struct RunWatch {
     store: Store,
     watcher: Watcher,
-    signals: SignalStream,
+    listener: Listener,
     only: Option<IntegrationId>,
     /// States of the runs that have not ended, as last told.
     states: HashMap<RunId, RunState>,
     /// Runs that were told to have ended, the latest last: a late signal of one of them is no news.
     ended: VecDeque<RunId>,
+    /// What is still to be told.
+    events: VecDeque<RunUpdatedEvent>,
 }
 
 impl RunWatch {
@@ -39,26 +41,20 @@ impl RunWatch {
         signals: SignalStream,
         only: Option<IntegrationId>,
     ) -> Result<Self> {
-        check_exists(&store, watcher, only).await?;
-        let going_on = vec![RunState::Queued, RunState::Running];
-        let filter = RunFilter {
-            integration: only,
-            states: Some(going_on),
-            ..RunFilter::default()
-        };
-        let runs = store
-            .runs(watcher.organization, &filter, &PageRequest::first(KNOWN))
-            .await?
-            .items;
-        let states = runs.into_iter().map(|run| (run.id, run.state)).collect();
-        Ok(Self {
+        let organization = watcher.organization;
+        check_exists(&store, organization, only).await?;
+        let mut watch = Self {
             store,
             watcher,
-            signals,
+            listener: Listener::new(signals),
             only,
-            states,
+            states: HashMap::new(),
             ended: VecDeque::new(),
-        })
+            events: VecDeque::new(),
+        };
+        let runs = going_on(&watch.store, organization, only).await?;
+        watch.states = runs.into_iter().map(|run| (run.id, run.state)).collect();
+        Ok(watch)
     }
 
     pub(super) fn events(self) -> impl Stream<Item = Result<RunUpdatedEvent>> + use<> {
@@ -74,63 +70,72 @@ impl RunWatch {
 
     async fn next(&mut self) -> Result<Option<RunUpdatedEvent>> {
         loop {
-            let event = match timeout(SILENCE, self.signals.next()).await {
-                Ok(None) => return Ok(None),
-                Ok(Some(signal)) => match self.meant(&signal) {
-                    Some(id) => self.look(id).await?,
-                    None => None,
-                },
-                Err(_) => self.look_around().await?,
+            if let Some(event) = self.events.pop_front() {
+                self.watcher.check_if_old(&self.store).await?;
+                return Ok(Some(event));
+            }
+            let (organization, only, states) = (self.watcher.organization, self.only, &self.states);
+            let meant = |signal: &Signal| match signal {
+                Signal::Run {
+                    organization_id,
+                    integration_id,
+                    run_id,
+                    state,
+                    ..
+                } => {
+                    let is_ours = *organization_id == organization
+                        && only.is_none_or(|only| only == *integration_id);
+                    (is_ours && states.get(run_id) != Some(state)).then_some(*run_id)
+                }
+                _ => None,
             };
-            if event.is_some() {
-                return Ok(event);
+            match self.listener.next(meant).await {
+                News::Meant(id) => self.look(id).await?,
+                News::Look => self.look_around().await?,
+                News::End => return Ok(None),
             }
         }
     }
 
-    /// The run that a signal speaks of, none when it is not ours or nothing new.
-    fn meant(&self, signal: &Signal) -> Option<RunId> {
-        let Signal::Run {
-            organization_id,
-            integration_id,
-            run_id,
-            state,
-            ..
-        } = signal
-        else {
-            return None;
-        };
-        let is_ours = *organization_id == self.watcher.organization
-            && self.only.is_none_or(|only| only == *integration_id);
-        (is_ours && self.states.get(run_id) != Some(state)).then_some(*run_id)
-    }
-
     /// Reads the run: the signal may be older than the row, or told of already.
-    async fn look(&mut self, id: RunId) -> Result<Option<RunUpdatedEvent>> {
+    async fn look(&mut self, id: RunId) -> Result<()> {
         self.watcher.check(&self.store).await?;
         let run = self.store.run(self.watcher.organization, id).await?;
-        Ok(run.and_then(|run| self.tell(run)))
+        run.into_iter().for_each(|run| self.tell(run));
+        Ok(())
     }
 
-    /// A signal may be lost, and whoever ends a run from outside may send none: after a silence the runs that were
-    /// going on are read again. One that has changed is told; the next silence tells the next.
-    async fn look_around(&mut self) -> Result<Option<RunUpdatedEvent>> {
+    /// A signal may be lost, and whoever ends a run from outside may send none: so the runs that are going on, and
+    /// those that were, are read again from time to time.
+    async fn look_around(&mut self) -> Result<()> {
         self.watcher.check(&self.store).await?;
-        let ids: Vec<RunId> = self.states.keys().copied().collect();
-        if ids.is_empty() {
-            return Ok(None);
+        let organization = self.watcher.organization;
+        let going_on = going_on(&self.store, organization, self.only).await?;
+        let is_read = |id: &RunId| going_on.iter().any(|run| run.id == *id);
+        let others: Vec<RunId> = self
+            .states
+            .keys()
+            .copied()
+            .filter(|id| !is_read(id))
+            .collect();
+        let ended = match others.as_slice() {
+            [] => Vec::new(),
+            ids => {
+                self.store
+                    .runs_by_id(self.watcher.organization, ids)
+                    .await?
+            }
+        };
+        for run in going_on.into_iter().chain(ended) {
+            self.tell(run);
         }
-        let runs = self
-            .store
-            .runs_by_id(self.watcher.organization, &ids)
-            .await?;
-        Ok(runs.into_iter().find_map(|run| self.tell(run)))
+        Ok(())
     }
 
-    /// The event of a run whose state is another than was told.
-    fn tell(&mut self, run: Run) -> Option<RunUpdatedEvent> {
+    /// Makes an event of a run whose state is another than was told.
+    fn tell(&mut self, run: Run) {
         if self.ended.contains(&run.id) {
-            return None;
+            return;
         }
         let previous = if run.state.has_ended() {
             if self.ended.len() == KNOWN_ENDS {
@@ -141,11 +146,13 @@ impl RunWatch {
         } else {
             self.states.insert(run.id, run.state)
         };
-        (previous != Some(run.state)).then(|| RunUpdatedEvent {
-            previous_state: previous.map(Into::into),
-            occurred_at: run.updated_at.into(),
-            run: run.into(),
-        })
+        if previous != Some(run.state) {
+            self.events.push_back(RunUpdatedEvent {
+                previous_state: previous.map(Into::into),
+                occurred_at: run.updated_at.into(),
+                run: run.into(),
+            });
+        }
     }
 }
 
@@ -153,10 +160,12 @@ impl RunWatch {
 pub(super) struct IntegrationWatch {
     store: Store,
     watcher: Watcher,
-    signals: SignalStream,
+    listener: Listener,
     only: Option<IntegrationId>,
     /// States as last told.
     states: HashMap<IntegrationId, IntegrationState>,
+    /// What is still to be told.
+    events: VecDeque<IntegrationUpdatedEvent>,
 }
 
 impl IntegrationWatch {
@@ -166,19 +175,19 @@ impl IntegrationWatch {
         signals: SignalStream,
         only: Option<IntegrationId>,
     ) -> Result<Self> {
-        check_exists(&store, watcher, only).await?;
-        let rows = store
-            .integrations(watcher.organization, None, &PageRequest::first(KNOWN))
-            .await?
-            .items;
-        let states = rows.into_iter().map(|row| (row.id, row.state)).collect();
-        Ok(Self {
+        let organization = watcher.organization;
+        check_exists(&store, organization, only).await?;
+        let mut watch = Self {
             store,
             watcher,
-            signals,
+            listener: Listener::new(signals),
             only,
-            states,
-        })
+            states: HashMap::new(),
+            events: VecDeque::new(),
+        };
+        let rows = watched(&watch.store, organization, only).await?;
+        watch.states = rows.into_iter().map(|row| (row.id, row.state)).collect();
+        Ok(watch)
     }
 
     pub(super) fn events(self) -> impl Stream<Item = Result<IntegrationUpdatedEvent>> + use<> {
@@ -194,71 +203,93 @@ impl IntegrationWatch {
 
     async fn next(&mut self) -> Result<Option<IntegrationUpdatedEvent>> {
         loop {
-            let event = match timeout(SILENCE, self.signals.next()).await {
-                Ok(None) => return Ok(None),
-                Ok(Some(signal)) => match self.meant(&signal) {
-                    Some(id) => self.look(id).await?,
-                    None => None,
-                },
-                Err(_) => self.look_around().await?,
+            if let Some(event) = self.events.pop_front() {
+                self.watcher.check_if_old(&self.store).await?;
+                return Ok(Some(event));
+            }
+            let (organization, only) = (self.watcher.organization, self.only);
+            let meant = |signal: &Signal| match signal {
+                Signal::Integration {
+                    organization_id,
+                    integration_id,
+                } => {
+                    let is_ours = *organization_id == organization
+                        && only.is_none_or(|only| only == *integration_id);
+                    is_ours.then_some(*integration_id)
+                }
+                _ => None,
             };
-            if event.is_some() {
-                return Ok(event);
+            match self.listener.next(meant).await {
+                News::Meant(id) => self.look(id).await?,
+                News::Look => self.look_around().await?,
+                News::End => return Ok(None),
             }
         }
     }
 
-    /// The integration that a signal speaks of, none when it is not ours.
-    fn meant(&self, signal: &Signal) -> Option<IntegrationId> {
-        let Signal::Integration {
-            organization_id,
-            integration_id,
-        } = signal
-        else {
-            return None;
-        };
-        let is_ours = *organization_id == self.watcher.organization
-            && self.only.is_none_or(|only| only == *integration_id);
-        is_ours.then_some(*integration_id)
-    }
-
-    async fn look(&mut self, id: IntegrationId) -> Result<Option<IntegrationUpdatedEvent>> {
+    async fn look(&mut self, id: IntegrationId) -> Result<()> {
         self.watcher.check(&self.store).await?;
-        let row = self
-            .store
-            .integration(self.watcher.organization, id)
-            .await?;
-        Ok(row.map(|row| self.tell(row)))
+        let row = self.store.integration(self.watcher.organization, id);
+        row.await?.into_iter().for_each(|row| self.tell(row));
+        Ok(())
     }
 
-    /// A signal may be lost: after a silence the states are read again.
-    async fn look_around(&mut self) -> Result<Option<IntegrationUpdatedEvent>> {
+    /// A signal may be lost: from time to time the states are read again.
+    async fn look_around(&mut self) -> Result<()> {
         self.watcher.check(&self.store).await?;
-        let ids: Vec<IntegrationId> = self.states.keys().copied().collect();
-        let rows = self
-            .store
-            .integrations_by_id(self.watcher.organization, &ids)
-            .await?;
-        let mut meant = rows
-            .into_iter()
-            .filter(|row| self.only.is_none_or(|only| only == row.id));
-        let changed = meant.find(|row| self.states.get(&row.id) != Some(&row.state));
-        Ok(changed.map(|row| self.tell(row)))
+        for row in watched(&self.store, self.watcher.organization, self.only).await? {
+            if self.states.get(&row.id) != Some(&row.state) {
+                self.tell(row);
+            }
+        }
+        Ok(())
     }
 
-    fn tell(&mut self, row: Integration) -> IntegrationUpdatedEvent {
+    fn tell(&mut self, row: Integration) {
         let previous = self.states.insert(row.id, row.state).unwrap_or(row.state);
-        IntegrationUpdatedEvent {
+        self.events.push_back(IntegrationUpdatedEvent {
             previous_state: previous.into(),
             occurred_at: self.store.now().into(),
             integration: row.into(),
-        }
+        });
     }
 }
 
-async fn check_exists(store: &Store, watcher: Watcher, id: Option<IntegrationId>) -> Result<()> {
+/// Returns the runs that have not ended, the latest first.
+async fn going_on(
+    store: &Store,
+    organization: OrganizationId,
+    only: Option<IntegrationId>,
+) -> Result<Vec<Run>> {
+    let filter = RunFilter {
+        integration: only,
+        states: Some(vec![RunState::Queued, RunState::Running]),
+        ..RunFilter::default()
+    };
+    let page = PageRequest::first(KNOWN);
+    Ok(store.runs(organization, &filter, &page).await?.items)
+}
+
+/// Returns the integrations that are watched.
+async fn watched(
+    store: &Store,
+    organization: OrganizationId,
+    only: Option<IntegrationId>,
+) -> Result<Vec<Integration>> {
+    let Some(id) = only else {
+        let page = PageRequest::first(KNOWN);
+        return Ok(store.integrations(organization, None, &page).await?.items);
+    };
+    Ok(Vec::from_iter(store.integration(organization, id).await?))
+}
+
+async fn check_exists(
+    store: &Store,
+    organization: OrganizationId,
+    id: Option<IntegrationId>,
+) -> Result<()> {
     let Some(id) = id else { return Ok(()) };
-    match store.integration(watcher.organization, id).await? {
+    match store.integration(organization, id).await? {
         Some(_) => Ok(()),
         None => Err(not_found("There is no such integration.")),
     }

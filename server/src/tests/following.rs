@@ -1,17 +1,24 @@
 //! Live updates.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_graphql::{Request, Variables};
 use futures::StreamExt as _;
-use lockstep_domain::{Role, RunPhase};
-use lockstep_queue::Signal;
+use lockstep_domain::{IntegrationId, Role, RunPhase};
+use lockstep_queue::{Queue, Signal};
 use lockstep_store::lease::Step;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 use super::world::{Who, World};
 use crate::id::GlobalId as _;
-use crate::signal;
+use crate::{Context, dress, schema, signal};
+
+/// How long to wait for what comes within two seconds; generous, because machines are busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Long enough for a stream to have begun to listen.
+const QUIET: Duration = Duration::from_secs(1);
 
 const FOLLOW: &str = "subscription($id: ID!, $after: String, $changes: Boolean! = false) {
     runProgress(runId: $id, after: $after, includeChanges: $changes) {
@@ -159,6 +166,107 @@ async fn a_subscription_ends_when_its_viewer_is_no_owner_any_more() {
         .unwrap();
     assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN");
     assert_eq!(stream.next().await, None);
+}
+
+/// The signals of a busy installation: another organization has something to say all the time.
+fn others_are_busy(world: &World) -> tokio::task::JoinHandle<()> {
+    let bus = world.context.queue.bus();
+    let foreign = Signal::Integration {
+        organization_id: world.other,
+        integration_id: IntegrationId(uuid::Uuid::from_u128(1)),
+    };
+    tokio::spawn(async move {
+        let mut often = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            often.tick().await;
+            bus.publish(&foreign).await;
+        }
+    })
+}
+
+#[tokio::test]
+async fn d89_lists_are_looked_at_while_others_are_busy_and_end_for_who_is_no_owner_any_more() {
+    let world = World::new().await;
+    let (_, run) = world.active().await;
+    let others = others_are_busy(&world);
+    let mut runs = world
+        .follow(
+            Who::Ada,
+            "subscription { runUpdated { run { state } } }",
+            json!({}),
+        )
+        .await;
+    let integrations = "subscription { integrationUpdated { integration { state } } }";
+    let mut integrations = world.follow(Who::Ada, integrations, json!({})).await;
+    let mut progress = world
+        .follow(Who::Ada, FOLLOW, json!({ "id": run.global() }))
+        .await;
+    next(&mut progress).await.unwrap();
+
+    // The streams listen from their first poll on.
+    assert!(timeout(QUIET, runs.next()).await.is_err());
+    assert!(timeout(QUIET, integrations.next()).await.is_err());
+    // Nobody tells of the claim: only a look at the rows can find it.
+    world.claim(run).await;
+    let told = timeout(PATIENCE, runs.next())
+        .await
+        .expect("a look while others are busy")
+        .unwrap();
+    assert_eq!(told["data"]["runUpdated"]["run"]["state"], "RUNNING");
+
+    world.set_role(world.ada, Role::Member).await;
+    for stream in [&mut runs, &mut integrations, &mut progress] {
+        let refusal = timeout(PATIENCE, async {
+            loop {
+                let answer = stream.next().await.expect("an error before the end");
+                if answer.get("errors").is_some() {
+                    return answer;
+                }
+            }
+        });
+        let refusal = refusal.await.expect("an end while others are busy");
+        assert_eq!(refusal["errors"][0]["extensions"]["code"], "FORBIDDEN");
+        assert_eq!(stream.next().await, None);
+    }
+    others.abort();
+}
+
+#[tokio::test]
+async fn a_run_that_no_signal_told_of_is_found_by_the_next_look() {
+    let world = World::new().await;
+    let id = world.integration().await;
+    world.pass_test(id).await;
+    let mut runs = world
+        .follow(
+            Who::Ada,
+            "subscription { runUpdated { previousState run { state } } }",
+            json!({}),
+        )
+        .await;
+    assert!(timeout(QUIET, runs.next()).await.is_err());
+    // Through a server whose bus does not reach ours.
+    let apart = Arc::new(Context {
+        store: world.store.clone(),
+        queue: Queue::in_process(),
+        sealer: world.opener.sealer(),
+        languages: Vec::new(),
+        version: String::new(),
+        revision: None,
+    });
+    let activate =
+        "mutation($id: ID!) { activateIntegration(input: { integrationId: $id }) { run { id } } }";
+    let request =
+        Request::new(activate).variables(Variables::from_json(json!({ "id": id.global() })));
+    let request = dress(request, &apart, world.session(Who::Ada).await);
+    assert!(schema(apart).execute(request).await.is_ok());
+    let told = timeout(PATIENCE, runs.next())
+        .await
+        .expect("a look")
+        .unwrap();
+    assert_eq!(
+        told["data"]["runUpdated"],
+        json!({ "previousState": null, "run": { "state": "QUEUED" } })
+    );
 }
 
 #[tokio::test]
