@@ -2,6 +2,7 @@
 
 mod cli;
 mod command;
+mod files;
 mod jwks;
 mod keys;
 mod memory;

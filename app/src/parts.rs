@@ -10,6 +10,7 @@ use lockstep_graph::ClientOptions;
 use lockstep_queue::{Queue, WorkOptions};
 use lockstep_server::Language;
 use lockstep_server::auth::{Claims, JwtKey, JwtSettings, TokenAuthenticator, mint};
+use lockstep_server::front::{self, FrontLimits};
 use lockstep_server::transport::TransportOptions;
 use lockstep_store::Store;
 use lockstep_worker::connection::Provider;
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::files;
 use crate::jwks::HttpJwks;
 use crate::keys;
 use crate::settings::{JwtSource, Settings};
@@ -27,6 +29,8 @@ use crate::version;
 const GRACE: Duration = Duration::from_secs(10);
 /// Tests that one worker makes at a time.
 const TEST_CONCURRENCY: usize = 4;
+/// Connections for who asks after the health of the server.
+const HEALTH_CONNECTIONS: usize = 16;
 /// How often a worker asks Redis for work.
 const POLL: Duration = Duration::from_millis(200);
 /// How often a worker tells Redis that it is alive.
@@ -76,28 +80,57 @@ impl Parts {
             version: version::VERSION.to_owned(),
             revision: version::REVISION.map(ToOwned::to_owned),
         };
+        let context = Arc::new(context);
         let authenticator = TokenAuthenticator::new(self.store.clone(), self.jwt()?)?;
+        let limits = FrontLimits {
+            connections: files::connections(self.settings.max_connections),
+            ..FrontLimits::default()
+        };
         let options = TransportOptions {
             allowed_origins: self.settings.allowed_origins.clone(),
+            // A quarter of the connections stays for requests.
+            max_streams: (limits.connections - limits.connections / 4).max(1),
+            max_streams_per_caller: self.settings.max_streams_per_user,
             clock: self.store.clock(),
             ..TransportOptions::default()
         };
         let streams = options.streams.clone();
         let router = lockstep_server::router(
-            Arc::new(context),
+            Arc::clone(&context),
             Arc::new(authenticator),
             options,
             stopping.clone(),
         );
         let address = listener.local_addr().context("the address of the server")?;
-        info!(%address, "Serving GraphQL at http://{address}/graphql");
-        axum::serve(listener, router)
-            .with_graceful_shutdown(stopping.cancelled_owned())
-            .await
-            .context("the server broke off")?;
+        let health = self.health(context, stopping.clone()).await?;
+        info!(%address, connections = limits.connections, "Serving GraphQL at http://{address}/graphql");
+        let served = front::serve(listener, router, limits, stopping);
+        tokio::join!(served, health);
         streams.close();
         streams.wait().await;
         Ok(())
+    }
+
+    /// Serves `/healthz` and `/readyz` at an address of their own, if there is one.
+    async fn health(
+        &self,
+        context: Arc<lockstep_server::Context>,
+        stopping: CancellationToken,
+    ) -> anyhow::Result<impl Future<Output = ()>> {
+        let listener = match self.settings.health_listen {
+            Some(address) => Some(listen(address, "--health-listen").await?),
+            None => None,
+        };
+        let limits = FrontLimits {
+            connections: HEALTH_CONNECTIONS,
+            ..FrontLimits::default()
+        };
+        Ok(async move {
+            if let Some(listener) = listener {
+                let router = lockstep_server::health_router(context);
+                front::serve(listener, router, limits, stopping).await;
+            }
+        })
     }
 
     /// Works on runs and tests, and schedules, until `stopping`.

@@ -300,6 +300,13 @@ impl Authenticator for TokenAuthenticator {
             expires_at: Some(claims.expires_at),
         })
     }
+
+    fn caller(session: &Session) -> Option<String> {
+        Some(match &session.user {
+            Some(user) => user.id.0.to_string(),
+            None => format!("staff {}", session.subject),
+        })
+    }
 }
 
 /// Takes the token out of the value of an `Authorization` header; the scheme is compared without regard to case.

@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`transport`] | media types, sockets, streams and limits in front of the schema |
+//! | [`front`] | the serve loop: connections, their limits, their end |
 //! | [`auth`] | bearer tokens |
 //! | `session` | who is asking and what they may do |
 //! | `query`, `mutation`, `subscription` | the entry points |
@@ -10,6 +11,7 @@
 //! | `loader`, `wave` | one statement for the rows that the fields of one operation ask for one by one |
 
 pub mod auth;
+pub mod front;
 pub mod transport;
 
 mod error;
@@ -44,7 +46,8 @@ pub use self::query::Query;
 pub use self::session::Session;
 pub use self::subscription::Subscription;
 use self::transport::{
-    Authenticator, CostLimit, ExtendRequest, NullPropagation, TransportOptions, ValueCheck,
+    Authenticator, CostLimit, ExtendRequest, NullPropagation, Origins, TransportOptions,
+    ValueCheck, open_to,
 };
 use self::wave::Waves;
 
@@ -153,6 +156,7 @@ pub fn router<A: Authenticator<Session = Session>>(
 ) -> Router {
     let sdl_path = options.sdl_path.clone();
     let shows_schema = options.introspection;
+    let origins = Origins::new(&options.allowed_origins);
     let limits = Limits {
         depth: options.max_depth,
     };
@@ -170,10 +174,16 @@ pub fn router<A: Authenticator<Session = Session>>(
         shutdown,
         extend,
     );
-    let router = graphql.merge(health::router(context));
-    if shows_schema {
+    let router = graphql.merge(health_router(context));
+    let router = if shows_schema {
         router.route(&sdl_path, get(health::schema))
     } else {
         router
-    }
+    };
+    open_to(router, origins)
+}
+
+/// Returns the routes `/healthz` and `/readyz` alone, for a listener of their own.
+pub fn health_router(context: Arc<Context>) -> Router {
+    health::router(context)
 }

@@ -114,6 +114,15 @@ group!(Api {
     /// Web pages of other hosts that may use the API, separated by commas, such as https://app.example
     #[arg(long, env = "LOCKSTEP_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     allowed_origins: Vec<String>,
+    /// Another address for /healthz and /readyz, which full connections of the server leave alone
+    #[arg(long, env = "LOCKSTEP_HEALTH_LISTEN", value_name = "ADDRESS")]
+    health_listen: SocketAddr,
+    /// Connections at a time, 8 to 65535 [default: as many as open files allow, at most 10000]
+    #[arg(long, env = "LOCKSTEP_MAX_CONNECTIONS", value_name = "NUMBER")]
+    max_connections: u16,
+    /// Sockets and event streams of one user at a time, 1 to 10000 [default: 50]
+    #[arg(long, env = "LOCKSTEP_MAX_STREAMS_PER_USER", value_name = "NUMBER")]
+    max_streams_per_user: u16,
 });
 
 group!(People {

@@ -62,6 +62,9 @@ pub(crate) struct Settings {
     pub(crate) login_url: Option<Url>,
     pub(crate) languages: Vec<String>,
     pub(crate) allowed_origins: Vec<String>,
+    pub(crate) health_listen: Option<SocketAddr>,
+    pub(crate) max_connections: Option<u16>,
+    pub(crate) max_streams_per_user: usize,
     pub(crate) run_concurrency: usize,
     pub(crate) lease: Duration,
     pub(crate) log_format: LogFormat,
@@ -101,6 +104,7 @@ impl Flags {
         let logging = file.fill(self.logging)?;
         let runs = (working.run_concurrency, 4, 1..=256);
         let lease = (working.lease_seconds, 30, 2..=3_600);
+        let streams = (api.max_streams_per_user, 50, 1..=10_000);
         Ok(Settings {
             database_url: file.fill(self.database)?.database_url,
             queue_url: file
@@ -116,6 +120,14 @@ impl Flags {
             languages: check::languages(file.fill(self.people)?.languages)?
                 .unwrap_or_else(|| LANGUAGES.map(ToOwned::to_owned).to_vec()),
             allowed_origins: check::origins(api.allowed_origins)?,
+            health_listen: api.health_listen,
+            max_connections: api
+                .max_connections
+                .map(|number| {
+                    check::in_range((Some(number), 8, 8..=u16::MAX), "LOCKSTEP_MAX_CONNECTIONS")
+                })
+                .transpose()?,
+            max_streams_per_user: check::in_range(streams, "LOCKSTEP_MAX_STREAMS_PER_USER")?.into(),
             run_concurrency: check::in_range(runs, "LOCKSTEP_RUN_CONCURRENCY")?.into(),
             lease: Duration::from_secs(check::in_range(lease, "LOCKSTEP_LEASE_SECONDS")?.into()),
             log_format: logging.log_format.unwrap_or(LogFormat::Text),
@@ -253,6 +265,7 @@ mod tests {
             (named.log_format, named.lease, named.allowed_origins),
             (default.log_format, default.lease, default.allowed_origins)
         );
+        assert_eq!(named.max_streams_per_user, default.max_streams_per_user);
     }
 
     #[test]

@@ -26,13 +26,18 @@ pub trait Authenticator: Send + Sync + 'static {
 
     /// Says whether the credential still holds while a socket or an event stream lives.
     ///
-    /// Asked every [`TransportOptions::recheck`]. The answer replaces the session for operations that start later.
+    /// Asked every [`TransportOptions::recheck`], and by a socket for each operation that starts.
     async fn recheck(
         &self,
         authorization: Option<&str>,
         _session: Option<&Self::Session>,
     ) -> Result<Authenticated<Self::Session>, AuthRefusal> {
         self.authenticate(authorization).await
+    }
+
+    /// Names the caller, the same for each of their credentials, so that their sockets and streams can be counted.
+    fn caller(_session: &Self::Session) -> Option<String> {
+        None
     }
 }
 
@@ -64,6 +69,20 @@ pub(super) async fn authenticate<A: Authenticator>(
 ) -> Result<Authenticated<A::Session>, AuthRefusal> {
     let answer = authenticator.authenticate(authorization);
     match time::timeout(options.init_timeout, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(AuthRefusal::Unavailable),
+    }
+}
+
+/// Asks the authenticator again, for no longer than `within`.
+pub(super) async fn recheck<A: Authenticator>(
+    authenticator: &A,
+    authorization: Option<&str>,
+    session: Option<&A::Session>,
+    within: Duration,
+) -> Result<Authenticated<A::Session>, AuthRefusal> {
+    let answer = authenticator.recheck(authorization, session);
+    match time::timeout(within, answer).await {
         Ok(answer) => answer,
         Err(_) => Err(AuthRefusal::Unavailable),
     }
@@ -151,13 +170,9 @@ impl<A: Authenticator> Round<A> {
         &self,
         session: Option<&A::Session>,
     ) -> Result<Authenticated<A::Session>, AuthRefusal> {
-        let answer = self
-            .authenticator
-            .recheck(self.authorization.as_deref(), session);
-        match time::timeout(self.answer_within, answer).await {
-            Ok(answer) => answer,
-            Err(_) => Err(AuthRefusal::Unavailable),
-        }
+        let authorization = self.authorization.as_deref();
+        let authenticator = self.authenticator.as_ref();
+        recheck(authenticator, authorization, session, self.answer_within).await
     }
 
     // At the end of a credential the authenticator is asked once more: a session that slides has a new end by then.

@@ -18,6 +18,7 @@ use tokio::time;
 use tracing::{Instrument, Span, error, info_span};
 
 use super::{
+    auth::AuthRefusal,
     error::{ErrorCode, MASKED, code_of, expose, is_request_error},
     guard::{self, Limits},
     options::TransportOptions,
@@ -125,6 +126,16 @@ impl Outcome {
                 schema: false,
             },
         )
+    }
+
+    /// Returns the answer to a caller who may not go on.
+    pub(super) fn of_refusal(refusal: AuthRefusal) -> Self {
+        Self::from_error(match refusal {
+            AuthRefusal::Unauthenticated(message) => ErrorCode::Unauthenticated.error(message),
+            AuthRefusal::Forbidden(message) => ErrorCode::Forbidden.error(message),
+            AuthRefusal::Unavailable => ErrorCode::ServiceUnavailable
+                .error("The credential cannot be checked at the moment."),
+        })
     }
 
     /// Returns the code of the first error.

@@ -242,12 +242,7 @@ impl<E: Executor, A: Authenticator> Exchange<'_, E, A> {
                 authorization,
                 authenticated,
             } = credential;
-            return Ok(sse::open(
-                self.transport,
-                prepared,
-                authorization,
-                authenticated,
-            ));
+            return sse::open(self.transport, prepared, authorization, authenticated);
         }
         let outcome = self.transport.executor.run(prepared).await;
         Ok(self.single(outcome, Some(kind)))

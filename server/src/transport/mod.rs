@@ -21,8 +21,10 @@ mod http;
 mod negotiation;
 mod nulls;
 mod options;
+mod origin;
 mod page;
 mod params;
+mod presence;
 mod request_id;
 mod sse;
 mod ws;
@@ -30,7 +32,7 @@ mod ws;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod toy;
+pub(crate) mod toy;
 
 use std::sync::Arc;
 
@@ -51,8 +53,11 @@ pub use self::{
     executor::{GuardedExecutor, OperationKind, Outcome, Prepared},
     nulls::NullPropagation,
     options::{Observer, OperationReport, TransportKind, TransportOptions},
+    origin::{Origins, open_to},
     request_id::RequestId,
 };
+
+use self::presence::Presence;
 
 /// The hook with which the server adds what must be fresh for each operation, such as data loaders.
 pub type ExtendRequest<S> = Arc<dyn Fn(GraphqlRequest, &Option<S>) -> GraphqlRequest + Send + Sync>;
@@ -79,6 +84,8 @@ pub fn router_with<E: Executor, A: Authenticator>(
     extend: ExtendRequest<A::Session>,
 ) -> Router {
     let transport = Transport {
+        presence: Presence::new(options.max_streams, options.max_streams_per_caller),
+        origins: Origins::new(&options.allowed_origins),
         executor: GuardedExecutor::new(schema, &options),
         authenticator,
         options: Arc::new(options),
@@ -97,6 +104,8 @@ struct Transport<E, A: Authenticator> {
     authenticator: Arc<A>,
     options: Arc<TransportOptions>,
     extend: ExtendRequest<A::Session>,
+    presence: Arc<Presence>,
+    origins: Origins,
     shutdown: CancellationToken,
 }
 
@@ -108,6 +117,8 @@ impl<E: Executor, A: Authenticator> Clone for Transport<E, A> {
             authenticator: Arc::clone(&self.authenticator),
             options: Arc::clone(&self.options),
             extend: Arc::clone(&self.extend),
+            presence: Arc::clone(&self.presence),
+            origins: self.origins.clone(),
             shutdown: self.shutdown.clone(),
         }
     }

@@ -33,6 +33,10 @@ pub struct TransportOptions {
     pub max_frame_bytes: usize,
     /// Operations that one socket may run at the same time.
     pub max_operations_per_socket: usize,
+    /// Sockets and event streams at a time. Less than the connections there may be, so that requests find room.
+    pub max_streams: usize,
+    /// Sockets and event streams of one caller at a time.
+    pub max_streams_per_caller: usize,
     /// Messages that may wait for a slow reader, for each socket or stream. Further ones hold the operation back.
     pub outgoing_buffer: usize,
     /// How long a reader may take nothing before it is dropped.
@@ -47,7 +51,8 @@ pub struct TransportOptions {
     pub request_timeout: Duration,
     /// Time between two questions to the authenticator while a socket or a stream lives.
     pub recheck: Duration,
-    /// Origins, such as `https://console.example.com`, that may open a socket besides the endpoint's own.
+    /// Origins of pages, such as `https://console.example.com`, that may open a socket besides the endpoint's own. For
+    /// requests, see [`open_to`](super::open_to).
     pub allowed_origins: Vec<String>,
     /// Whether a browser that opens the endpoint gets a page that says what it is.
     pub page: bool,
@@ -75,6 +80,8 @@ impl Default for TransportOptions {
             introspection: true,
             max_frame_bytes: 1 << 20,
             max_operations_per_socket: 50,
+            max_streams: 750,
+            max_streams_per_caller: 50,
             outgoing_buffer: 64,
             slow_consumer_timeout: Duration::from_secs(10),
             init_timeout: Duration::from_secs(10),

@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Instant};
 use async_graphql::Executor;
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -15,11 +15,12 @@ use tracing::{Instrument, debug};
 
 use super::{
     Transport,
-    auth::{AuthRefusal, Authenticated, Authenticator, CredentialWatch},
-    error::{ErrorCode, code_of},
+    auth::{Authenticated, Authenticator, CredentialWatch},
+    error::{ErrorCode, Refusal, code_of},
     executor::{OperationKind, Outcome, Prepared},
     negotiation::Media,
     options::{OperationReport, TransportKind, TransportOptions},
+    presence::{Full, Place},
 };
 
 /// A line that clients skip; keeps proxies from closing a quiet stream and pushes the headers out at the start.
@@ -28,14 +29,17 @@ const COMMENT: &str = ":\n\n";
 /// hand, because axum's `Event` leaves an empty one out.
 const COMPLETE: &str = "event: complete\ndata:\n\n";
 
-/// Answers with the events of a subscription.
+/// Answers with the events of a subscription, or refuses another one.
 pub(super) fn open<E: Executor, A: Authenticator>(
     transport: &Transport<E, A>,
     prepared: Prepared,
     authorization: Option<String>,
     authenticated: Authenticated<A::Session>,
-) -> Response {
+) -> Result<Response, Refusal> {
     let options = Arc::clone(&transport.options);
+    let mut place = transport.presence.enter().map_err(refusal_of)?;
+    let caller = authenticated.session.as_ref().and_then(A::caller);
+    place.belong_to(caller).map_err(refusal_of)?;
     let (events, queue) = mpsc::channel(options.outgoing_buffer.max(1));
     let span = prepared.span();
     let producer = Producer {
@@ -49,6 +53,7 @@ pub(super) fn open<E: Executor, A: Authenticator>(
             &options,
         ),
         shutdown: transport.shutdown.clone(),
+        _place: place,
     };
     // A task of its own, because a body is not polled while its reader is slow and could then not be ended either.
     options
@@ -59,7 +64,16 @@ pub(super) fn open<E: Executor, A: Authenticator>(
         let event: Bytes = queue.recv().await?;
         Some((Ok::<_, Infallible>(event), queue))
     });
-    response(Body::from_stream(body))
+    Ok(response(Body::from_stream(body)))
+}
+
+fn refusal_of(full: Full) -> Refusal {
+    Refusal::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::RateLimited,
+        full.0,
+    )
+    .with(header::RETRY_AFTER, "5")
 }
 
 /// Answers with a single result as an event stream.
@@ -89,6 +103,7 @@ struct Producer<S> {
     outcomes: BoxStream<'static, Outcome>,
     watch: CredentialWatch<S>,
     shutdown: CancellationToken,
+    _place: Place,
 }
 
 impl<S: Clone + Send + Sync + 'static> Producer<S> {
@@ -131,7 +146,7 @@ impl<S: Clone + Send + Sync + 'static> Producer<S> {
             () = self.shutdown.cancelled() => Step::Stop,
             () = self.events.closed() => Step::Stop,
             refusal = self.watch.refused() => {
-                let refused = refused(refusal);
+                let refused = Outcome::of_refusal(refusal);
                 *error = refused.code().map(ToOwned::to_owned);
                 Step::Finish(next(&refused) + COMPLETE)
             }
@@ -152,15 +167,4 @@ enum Step {
     Send(String),
     Finish(String),
     Stop,
-}
-
-fn refused(refusal: AuthRefusal) -> Outcome {
-    let error = match refusal {
-        AuthRefusal::Unauthenticated(message) => ErrorCode::Unauthenticated.error(message),
-        AuthRefusal::Forbidden(message) => ErrorCode::Forbidden.error(message),
-        AuthRefusal::Unavailable => {
-            ErrorCode::ServiceUnavailable.error("The credential cannot be checked at the moment.")
-        }
-    };
-    Outcome::from_error(error)
 }

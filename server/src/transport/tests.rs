@@ -465,6 +465,30 @@ async fn reader_that_takes_nothing_loses_its_stream() {
 }
 
 #[tokio::test]
+async fn stream_of_a_caller_who_has_too_many_is_429_until_another_ends() {
+    let options = TransportOptions {
+        max_streams_per_caller: 1,
+        ..TransportOptions::default()
+    };
+    let app = app_with(options, door());
+    let silent = || query("subscription { silent }", STREAM);
+    let first = send(app.clone(), silent()).await;
+    let second = send(app.clone(), silent()).await;
+    assert_eq!(second.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(second.headers()[header::RETRY_AFTER], "5");
+    assert!(text(second).await.contains("1 live connections already"));
+    assert_eq!(
+        send(app.clone(), query("{ hello }", NEW)).await.status(),
+        StatusCode::OK,
+        "requests are not counted"
+    );
+    drop(first);
+    while send(app.clone(), silent()).await.status() != StatusCode::OK {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn observer_hears_of_each_operation() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&heard);

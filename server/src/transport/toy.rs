@@ -14,13 +14,13 @@ use super::{
 };
 
 /// What a document may cost here; each field of the toy costs one.
-pub(super) const MAX_COST: usize = 400;
+pub(crate) const MAX_COST: usize = 400;
 
 /// The schema.
-pub(super) type ToySchema = Schema<Query, Mutation, Subscriptions>;
+pub(crate) type ToySchema = Schema<Query, Mutation, Subscriptions>;
 
 /// Builds the schema.
-pub(super) fn schema() -> ToySchema {
+pub(crate) fn schema() -> ToySchema {
     Schema::build(Query, Mutation, Subscriptions)
         .extension(NullPropagation)
         .extension(ValueCheck)
@@ -29,14 +29,14 @@ pub(super) fn schema() -> ToySchema {
 }
 
 /// Lets `Bearer good` in, and whoever has none when `anonymous` is set.
-pub(super) struct Door {
-    pub(super) anonymous: bool,
-    pub(super) expires_at: Option<DateTime<Utc>>,
+pub(crate) struct Door {
+    pub(crate) anonymous: bool,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
 }
 
 /// Name of the caller.
 #[derive(Clone)]
-pub(super) struct Session(pub(super) &'static str);
+pub(crate) struct Session(pub(super) &'static str);
 
 #[async_trait]
 impl Authenticator for Door {
@@ -68,16 +68,20 @@ impl Authenticator for Door {
             _ => self.authenticate(authorization).await,
         }
     }
+
+    fn caller(session: &Session) -> Option<String> {
+        Some(session.0.to_owned())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     New,
     Old,
 }
 
 #[derive(InputObject)]
-pub(super) struct Filter {
+pub(crate) struct Filter {
     name: String,
     size: Option<i32>,
     tags: Option<Vec<String>>,
@@ -93,19 +97,19 @@ impl Filter {
 }
 
 #[derive(InputObject)]
-pub(super) struct Wish {
+pub(crate) struct Wish {
     id: ID,
     filter: Option<Filter>,
 }
 
-pub(super) struct Query;
+pub(crate) struct Query;
 
 #[derive(SimpleObject)]
-pub(super) struct Leaf {
+pub(crate) struct Leaf {
     name: String,
 }
 
-pub(super) struct Node;
+pub(crate) struct Node;
 
 #[Object]
 impl Node {
@@ -216,7 +220,7 @@ fn explode() -> String {
     panic!("a panic of a test")
 }
 
-pub(super) struct Mutation;
+pub(crate) struct Mutation;
 
 #[Object]
 impl Mutation {
@@ -225,7 +229,7 @@ impl Mutation {
     }
 }
 
-pub(super) struct Subscriptions;
+pub(crate) struct Subscriptions;
 
 #[Subscription]
 impl Subscriptions {

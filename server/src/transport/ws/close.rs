@@ -2,7 +2,7 @@
 
 use axum::extract::ws::{CloseFrame, Message};
 
-use super::super::auth::AuthRefusal;
+use super::super::{auth::AuthRefusal, presence::Full};
 
 /// Why the server ends a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,13 @@ impl From<AuthRefusal> for Close {
             // "Try again later": 1011 would be as true, but clients give up on it.
             AuthRefusal::Unavailable => Self::new(1013, "The credential cannot be checked"),
         }
+    }
+}
+
+impl From<Full> for Close {
+    /// "Try again later": some of the caller's sockets may have ended by then.
+    fn from(full: Full) -> Self {
+        Self::new(1013, full.0)
     }
 }
 

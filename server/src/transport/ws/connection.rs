@@ -19,12 +19,13 @@ use super::{
         auth::{Authenticator, CredentialWatch},
         error::{ErrorCode, expose},
         params,
+        presence::Place,
         request_id::RequestId,
     },
     close::Close,
     handshake::{introduce, send},
     message::{ClientMessage, ServerMessage},
-    operations::{Operation, Operations},
+    operations::{Asked, Operation, Operations},
 };
 
 /// How long a peer may take to answer the close frame before its connection is cut.
@@ -52,9 +53,13 @@ impl From<Close> for Ending {
     }
 }
 
-/// Serves a socket until it ends. `header` is the credential of the upgrade.
-pub(super) async fn serve<E, A, S>(transport: Transport<E, A>, socket: S, header: Option<String>)
-where
+/// Serves a socket until it ends. `header` is the credential of the upgrade, `place` what counts the socket.
+pub(super) async fn serve<E, A, S>(
+    transport: Transport<E, A>,
+    socket: S,
+    header: Option<String>,
+    mut place: Place,
+) where
     E: Executor,
     A: Authenticator,
     S: Stream<Item = Result<Message, axum::Error>> + Sink<Message> + Send + Unpin + 'static,
@@ -63,7 +68,7 @@ where
     let patience = transport.options.slow_consumer_timeout;
     let (outgoing, queue) = mpsc::channel(transport.options.outgoing_buffer.max(1));
     let writer = tokio::spawn(write(sink, queue, patience));
-    let Err(ending) = converse(&transport, &mut incoming, &outgoing, header).await;
+    let Err(ending) = converse(&transport, &mut incoming, &outgoing, header, &mut place).await;
     debug!(?ending, "A socket ends");
     end(ending, incoming, outgoing, writer, patience).await;
 }
@@ -135,17 +140,19 @@ async fn converse<E: Executor, A: Authenticator>(
     incoming: &mut impl Incoming,
     outgoing: &mpsc::Sender<Message>,
     header: Option<String>,
+    place: &mut Place,
 ) -> Result<Never, Ending> {
-    let introduced = introduce(transport, incoming, outgoing, header).await?;
+    let introduced = introduce(transport, incoming, outgoing, header, place).await?;
     let watch = CredentialWatch::start(
         Arc::clone(&transport.authenticator),
-        introduced.authorization,
+        introduced.authorization.clone(),
         introduced.authenticated,
         &transport.options,
     );
     let conversation = Conversation {
         transport,
         outgoing,
+        authorization: introduced.authorization,
         watch,
         operations: Operations::default(),
         pulse: Pulse::start(transport.options.ping_interval),
@@ -157,6 +164,7 @@ async fn converse<E: Executor, A: Authenticator>(
 struct Conversation<'a, E, A: Authenticator> {
     transport: &'a Transport<E, A>,
     outgoing: &'a mpsc::Sender<Message>,
+    authorization: Option<String>,
     watch: CredentialWatch<A::Session>,
     operations: Operations,
     pulse: Pulse,
@@ -210,13 +218,16 @@ impl<E: Executor, A: Authenticator> Conversation<'_, E, A> {
         if self.operations.len() >= self.transport.options.max_operations_per_socket {
             return self.refuse_another(&id, &request_id).await;
         }
-        let session = self.watch.session();
         let operation = Operation {
             id: id.clone(),
-            request: self.transport.dress(request, &session, &request_id),
-            executor: self.transport.executor.clone(),
+            asked: Asked {
+                request,
+                request_id,
+                authorization: self.authorization.clone(),
+                session: self.watch.session(),
+            },
+            transport: self.transport.clone(),
             outgoing: self.outgoing.clone(),
-            options: Arc::clone(&self.transport.options),
         };
         self.operations.start(id, operation.run());
         Ok(())

@@ -9,6 +9,7 @@ use super::{
     super::{
         Transport,
         auth::{self, Authenticated, Authenticator},
+        presence::Place,
     },
     close::Close,
     connection::{Ending, Incoming, text_of},
@@ -23,12 +24,14 @@ pub(super) struct Introduced<S> {
 
 /// Waits for `connection_init` and acknowledges it.
 ///
-/// `header` is the credential of the upgrade, which counts when the payload has none.
+/// `header` is the credential of the upgrade, which counts when the payload has none; `place` is told who
+/// the caller is.
 pub(super) async fn introduce<E: Executor, A: Authenticator>(
     transport: &Transport<E, A>,
     incoming: &mut impl Incoming,
     outgoing: &mpsc::Sender<Message>,
     header: Option<String>,
+    place: &mut Place,
 ) -> Result<Introduced<A::Session>, Ending> {
     let waiting = await_init(incoming, outgoing);
     let payload = tokio::select! {
@@ -47,6 +50,8 @@ pub(super) async fn introduce<E: Executor, A: Authenticator>(
     )
     .await
     .map_err(Close::from)?;
+    let caller = authenticated.session.as_ref().and_then(A::caller);
+    place.belong_to(caller).map_err(Close::from)?;
     send(outgoing, &ServerMessage::ConnectionAck).await?;
     Ok(Introduced {
         authorization,

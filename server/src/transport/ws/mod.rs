@@ -24,6 +24,7 @@ use super::{
     error::{ErrorCode, Refusal, finish},
     http::authorization,
     negotiation::Media,
+    presence::Full,
     request_id::RequestId,
 };
 
@@ -55,7 +56,7 @@ async fn accept<E: Executor, A: Authenticator>(
     if !wants_upgrade(&parts.headers) {
         return Err(upgrade_required());
     }
-    if !origin_is_allowed(&parts.headers, &transport.options.allowed_origins) {
+    if !transport.origins.may_open_socket(&parts.headers) {
         let message = "This origin may not open a socket.";
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,
@@ -72,6 +73,7 @@ async fn accept<E: Executor, A: Authenticator>(
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(parts, &()).await else {
         return Err(upgrade_required());
     };
+    let place = transport.presence.enter().map_err(no_room)?;
     let limit = transport.options.max_frame_bytes;
     // Counted from here on, so that a shutdown waits also for a socket that is about to open.
     let tracked = transport.options.streams.token();
@@ -79,10 +81,25 @@ async fn accept<E: Executor, A: Authenticator>(
         .protocols([PROTOCOL])
         .max_frame_size(limit)
         .max_message_size(limit);
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        connection::serve(transport, socket, authorization).await;
+    let mut response = upgrade.on_upgrade(move |socket| async move {
+        connection::serve(transport, socket, authorization, place).await;
         drop(tracked);
-    }))
+    });
+    // hyper keeps here how the client has spelled the names of headers, and spells them so in the answer. Python's gql
+    // looks for `Sec-WebSocket-Protocol` in its own spelling and otherwise falls back to a protocol of the past.
+    response
+        .extensions_mut()
+        .extend(std::mem::take(&mut parts.extensions));
+    Ok(response)
+}
+
+fn no_room(full: Full) -> Refusal {
+    Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::RateLimited,
+        full.0,
+    )
+    .with(header::RETRY_AFTER, "5")
 }
 
 fn upgrade_required() -> Refusal {
@@ -102,30 +119,4 @@ fn has_token(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> boo
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|entry| entry.trim().eq_ignore_ascii_case(token))
-}
-
-/// Whether the page that opens the socket may do so. CORS does not cover sockets, so this is the only check.
-///
-/// A caller without `Origin` is no browser. A page of the endpoint's own host is always let in.
-fn origin_is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else {
-        return true;
-    };
-    let Ok(origin) = origin.to_str() else {
-        return false;
-    };
-    let listed = allowed
-        .iter()
-        .any(|entry| entry.trim_end_matches('/').eq_ignore_ascii_case(origin));
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let authority = origin
-        .strip_prefix("https://")
-        .or_else(|| origin.strip_prefix("http://"));
-    let own = match (authority, host) {
-        (Some(authority), Some(host)) => authority.eq_ignore_ascii_case(host),
-        _ => false,
-    };
-    listed || own
 }

@@ -1,6 +1,6 @@
 //! The operations that run on one socket.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::HashMap, time::Instant};
 
 use async_graphql::{Executor, Request};
 use axum::extract::ws::Message;
@@ -13,8 +13,11 @@ use tracing::Instrument;
 
 use super::{
     super::{
-        executor::{GuardedExecutor, OperationKind, Outcome},
-        options::{OperationReport, TransportKind, TransportOptions},
+        Transport,
+        auth::{self, Authenticator},
+        executor::{OperationKind, Outcome, Prepared},
+        options::{OperationReport, TransportKind},
+        request_id::RequestId,
     },
     message::ServerMessage,
 };
@@ -79,31 +82,60 @@ impl Operations {
     }
 }
 
-/// One operation, from the `subscribe` message to its last result.
-pub(super) struct Operation<E> {
-    pub(super) id: String,
+/// What a client asks for, and who that is as far as the socket knows.
+pub(super) struct Asked<S> {
     pub(super) request: Request,
-    pub(super) executor: GuardedExecutor<E>,
-    pub(super) outgoing: mpsc::Sender<Message>,
-    pub(super) options: Arc<TransportOptions>,
+    pub(super) request_id: RequestId,
+    pub(super) authorization: Option<String>,
+    pub(super) session: Option<S>,
 }
 
-impl<E: Executor> Operation<E> {
+impl<S: Clone + Send + Sync + 'static> Asked<S> {
+    /// Asks who the caller is now, as each request over HTTP does: what a socket knows may be half a minute old.
+    async fn prepare<E: Executor, A: Authenticator<Session = S>>(
+        self,
+        transport: &Transport<E, A>,
+    ) -> Result<Prepared, Box<Outcome>> {
+        let authenticated = auth::recheck(
+            transport.authenticator.as_ref(),
+            self.authorization.as_deref(),
+            self.session.as_ref(),
+            transport.options.init_timeout,
+        );
+        let session = match authenticated.await {
+            Ok(authenticated) => authenticated.session,
+            Err(refusal) => return Err(Box::new(Outcome::of_refusal(refusal))),
+        };
+        let request = transport.dress(self.request, &session, &self.request_id);
+        transport.executor.prepare(request)
+    }
+}
+
+/// One operation, from the `subscribe` message to its last result.
+pub(super) struct Operation<E, A: Authenticator> {
+    pub(super) id: String,
+    pub(super) asked: Asked<A::Session>,
+    pub(super) transport: Transport<E, A>,
+    pub(super) outgoing: mpsc::Sender<Message>,
+}
+
+impl<E: Executor, A: Authenticator> Operation<E, A> {
     pub(super) async fn run(self) -> Ended {
         let started = Instant::now();
         let Self {
             id,
-            request,
-            executor,
+            asked,
+            transport,
             outgoing,
-            options,
         } = self;
+        let prepared = asked.prepare(&transport).await;
+        let (executor, options) = (transport.executor, transport.options);
         let mut answers = Answers {
             id: &id,
             outgoing: &outgoing,
             error: None,
         };
-        let (kind, completes) = match executor.prepare(request) {
+        let (kind, completes) = match prepared {
             Err(outcome) => (None, answers.all(stream::iter([*outcome])).await),
             Ok(prepared) => {
                 let (kind, span) = (prepared.kind(), prepared.span());

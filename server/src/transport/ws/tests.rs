@@ -21,10 +21,11 @@ use super::{
     super::{
         ExtendRequest, Transport, TransportOptions,
         executor::GuardedExecutor,
+        origin::Origins,
+        presence::Presence,
         toy::{self, Door, Session},
     },
     connection::serve,
-    origin_is_allowed,
 };
 
 /// The server's end.
@@ -75,7 +76,11 @@ impl Client {
         let (outgoing, from_server) = mpsc::channel(0);
         let extend: ExtendRequest<Session> = Arc::new(|request, _| request);
         let shutdown = CancellationToken::new();
+        let presence = Presence::new(10, options.max_streams_per_caller);
+        let place = presence.enter().expect("room for a socket of a test");
         let transport = Transport {
+            presence,
+            origins: Origins::new(&[]),
             executor: GuardedExecutor::new(toy::schema(), &options),
             authenticator: Arc::new(door),
             options: Arc::new(options),
@@ -83,7 +88,12 @@ impl Client {
             shutdown: shutdown.clone(),
         };
         let socket = Socket { incoming, outgoing };
-        let server = tokio::spawn(serve(transport, socket, header.map(ToOwned::to_owned)));
+        let server = tokio::spawn(serve(
+            transport,
+            socket,
+            header.map(ToOwned::to_owned),
+            place,
+        ));
         Self {
             to_server,
             from_server,
@@ -190,6 +200,31 @@ async fn subscribe_before_init_closes_4401() {
     let mut client = Client::open(options(), door(), None);
     client.subscribe("1", "{ hello }").await;
     assert_eq!(client.closed().await, 4401);
+}
+
+#[tokio::test]
+async fn socket_of_a_caller_who_has_too_many_closes_1013() {
+    let options = TransportOptions {
+        max_streams_per_caller: 0,
+        ..TransportOptions::default()
+    };
+    let mut client = Client::open(options, door(), None);
+    client.introduce("Bearer good").await;
+    assert_eq!(client.closed().await, 1013);
+}
+
+#[tokio::test]
+async fn operation_of_a_credential_that_was_withdrawn_is_refused_at_once() {
+    let mut client = Client::open(TransportOptions::default(), door(), None);
+    client.introduce("Bearer once").await;
+    assert_eq!(client.receive().await, json!({ "type": "connection_ack" }));
+    client.subscribe("1", "mutation { bump }").await;
+    let refusal = client.receive().await;
+    assert_eq!(refusal["type"], "error", "{refusal}");
+    assert_eq!(
+        refusal["payload"][0]["extensions"]["code"],
+        "UNAUTHENTICATED"
+    );
 }
 
 #[tokio::test]
@@ -356,25 +391,26 @@ fn headers(origin: Option<&'static str>) -> HeaderMap {
     headers
 }
 
+fn may_open(headers: &HeaderMap, listed: &[String]) -> bool {
+    Origins::new(listed).may_open_socket(headers)
+}
+
 #[test]
 fn own_and_listed_origins_may_open_a_socket() {
     let listed = ["https://console.example.com/".to_owned()];
-    assert!(origin_is_allowed(&headers(None), &[]));
-    assert!(origin_is_allowed(
-        &headers(Some("https://api.example.com")),
-        &[]
-    ));
-    assert!(origin_is_allowed(
+    assert!(may_open(&headers(None), &[]));
+    assert!(may_open(&headers(Some("https://api.example.com")), &[]));
+    assert!(may_open(
         &headers(Some("https://console.example.com")),
         &listed
     ));
-    assert!(!origin_is_allowed(
+    assert!(!may_open(
         &headers(Some("https://console.example.com")),
         &[]
     ));
-    assert!(!origin_is_allowed(
+    assert!(!may_open(
         &headers(Some("https://api.example.com.evil.example")),
         &listed
     ));
-    assert!(!origin_is_allowed(&headers(Some("null")), &listed));
+    assert!(!may_open(&headers(Some("null")), &listed));
 }
