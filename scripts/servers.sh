@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Finds what the build and the tests need besides Rust: a C compiler, make, and the server programs
-# of PostgreSQL and Redis. Installs what is missing where it may (Debian and its relatives, as root
-# or with sudo that asks no password), otherwise says what to install. Starts nothing: the tests
-# start servers of their own.
+# Finds what the build and the tests need besides Rust: a C compiler, make, the server programs of
+# PostgreSQL and Redis, and what clients run on: a browser, Node.js, Python. Installs what is missing
+# where it may (Debian and its relatives, as root or with sudo that asks no password), otherwise says
+# what to install. Starts nothing: the tests start servers of their own, and fetch pinned packages of
+# npm and PyPI into target/.
 set -euo pipefail
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -21,7 +22,13 @@ missing_packages() {
     { have cc && have make; } || echo build-essential
     have_postgres || echo postgresql
     have redis-server || echo redis-server
+    have_browser || echo chromium
+    have node || echo nodejs
+    have npm || echo npm
+    python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
 }
+
+have_browser() { have chromium || have chromium-browser || have google-chrome; }
 
 # The package scripts ask this file whether they may start a service.
 readonly policy=/usr/sbin/policy-rc.d
@@ -77,6 +84,7 @@ cat >&2 <<END
 Missing: ${missing[*]}
 Install them and try again. On Debian and Ubuntu:
     apt-get install --no-install-recommends ${missing[*]}
-elsewhere: a C compiler with make, the PostgreSQL server (initdb, postgres, psql), redis-server.
+elsewhere: a C compiler with make, the PostgreSQL server (initdb, postgres, psql), redis-server,
+    Chromium, Node.js with npm, Python 3 with venv.
 END
 exit 1

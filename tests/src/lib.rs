@@ -5,10 +5,12 @@
 //! * [`smtp`] is a mail server inside the test that keeps what it receives.
 //! * [`process`] starts the `lockstep` binary, reads its output and sends it signals.
 //! * [`http`] sends GraphQL requests.
+//! * [`clients`] are a browser and GraphQL clients in Python and JavaScript.
 //!
 //! A server that is not installed is an error that says what to install. No test is skipped for it.
 
 mod account;
+pub mod clients;
 mod error;
 pub mod http;
 mod ports;

@@ -36,7 +36,8 @@ impl Invocation {
         Self::program(&binary(), args)
     }
 
-    fn program<A: Into<OsString>>(program: &Path, args: impl IntoIterator<Item = A>) -> Self {
+    /// Prepares another program with arguments.
+    pub fn program<A: Into<OsString>>(program: &Path, args: impl IntoIterator<Item = A>) -> Self {
         let mut command = Command::new(program);
         command
             .args(args.into_iter().map(Into::into))
@@ -63,6 +64,33 @@ impl Invocation {
     #[must_use]
     pub fn folder(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
+        self
+    }
+
+    /// Lets the process open no more than `files` at a time, by the limit that it cannot raise.
+    #[must_use]
+    pub fn open_files(mut self, files: u32) -> Self {
+        let inner = self.command.as_std();
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .args(["-c", &format!("ulimit -n {files} && exec \"$@\""), "sh"])
+            .arg(inner.get_program())
+            .args(inner.get_args());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        if let Some(folder) = inner.get_current_dir() {
+            shell.current_dir(folder);
+        }
+        self.command = Command::from(shell);
+        self.command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         self
     }
 

@@ -21,6 +21,7 @@ mod world;
 mod crashes;
 mod directory;
 mod failures;
+mod front;
 mod leases;
 mod marking;
 mod newcomer;

@@ -36,6 +36,16 @@ impl SetUp {
         tenant: Tenant,
         queue: Option<String>,
     ) -> Self {
+        Self::with_environment(backend, tenant, queue, &[]).await
+    }
+
+    /// With more variables.
+    pub(crate) async fn with_environment(
+        backend: Backend,
+        tenant: Tenant,
+        queue: Option<String>,
+        more: &[(&'static str, String)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sandbox = Sandbox::start(listener, tenant, SandboxOptions::default())
@@ -74,6 +84,7 @@ impl SetUp {
                 ),
             ]),
         }
+        environment.extend(more.iter().cloned());
         let mut set_up = Self {
             environment,
             backend,
@@ -187,17 +198,18 @@ impl SetUp {
             .to_owned()
     }
 
+    /// The id of the integration.
+    pub(crate) async fn integration(&self, token: &str) -> String {
+        let first = "{ integrations(first: 1) { nodes { id } } }";
+        let found = self.ask(token, first, json!({})).await;
+        let id = &found["integrations"]["nodes"][0]["id"];
+        id.as_str().unwrap_or_else(|| panic!("{found}")).to_owned()
+    }
+
     /// Starts a run by hand.
     pub(crate) async fn run(&self, token: &str) -> String {
-        let found = self
-            .ask(
-                token,
-                "{ integrations(first: 1) { nodes { id } } }",
-                json!({}),
-            )
-            .await;
         let run = "mutation($i: RunIntegrationInput!) { runIntegration(input: $i) { run { id } userErrors { message } } }";
-        let id = &found["integrations"]["nodes"][0]["id"];
+        let id = self.integration(token).await;
         let started = self
             .ask(token, run, json!({ "i": { "integrationId": id } }))
             .await;
