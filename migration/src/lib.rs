@@ -55,3 +55,24 @@ impl MigratorTrait for Migrator {
         ]
     }
 }
+
+/// Whether every migration has been applied. Only reads, whereas the migrator makes its table when there is none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn is_complete(db: &sea_orm::DatabaseConnection) -> Result<bool, DbErr> {
+    use sea_orm::{EntityTrait as _, QuerySelect as _};
+    let table = Migrator::migration_table_name().to_string();
+    if !SchemaManager::new(db).has_table(table).await? {
+        return Ok(false);
+    }
+    let applied: Vec<String> = sea_orm_migration::seaql_migrations::Entity::find()
+        .select_only()
+        .column(sea_orm_migration::seaql_migrations::Column::Version)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(Migrator::migrations()
+        .iter()
+        .all(|migration| applied.iter().any(|name| name == migration.name())))
+}

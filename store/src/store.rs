@@ -114,10 +114,9 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn is_migrated(&self) -> Result<bool, StoreError> {
-        let pending = Migrator::get_pending_migrations(&self.db)
+        lockstep_migration::is_complete(&self.db)
             .await
-            .map_err(StoreError::of("read the schema's version"))?;
-        Ok(pending.is_empty())
+            .map_err(StoreError::of("read the schema's version"))
     }
 
     /// Asks the database for a sign of life.

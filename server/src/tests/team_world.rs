@@ -123,7 +123,9 @@ impl World {
 
     /// Changes one row directly, for what only a run does.
     pub(crate) async fn sql(&self, statement: &str) {
-        self.store.db().execute_unprepared(statement).await.unwrap();
+        let tx = self.store.begin().await.unwrap();
+        tx.execute_unprepared(statement).await.unwrap();
+        tx.commit().await.unwrap();
     }
 }
 

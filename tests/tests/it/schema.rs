@@ -9,7 +9,9 @@ both! {
         let world = World::around(backend, people(&[])).await;
         world.store.migrate().await.unwrap();
         assert!(world.store.is_migrated().await.unwrap());
-        Migrator::down(world.store.db(), None).await.unwrap();
+        let tx = world.store.begin().await.unwrap();
+        Migrator::down(&tx, None).await.unwrap();
+        tx.commit().await.unwrap();
         assert!(!world.store.is_migrated().await.unwrap());
         let (one, two) = tokio::join!(world.store.migrate(), world.store.migrate());
         one.unwrap();
