@@ -19,6 +19,8 @@ pub(crate) enum Failure {
     Told(ErrorCode, String),
     /// What was asked for does not exist, or the caller may not see it.
     NotFound(String),
+    /// Another writer was in the way, and nothing was written. The text is for the log.
+    Conflict(String),
     /// It is up to us. The text is for the log.
     Fault(String),
 }
@@ -56,7 +58,11 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::fault(&error)
+        if error.is_conflict() {
+            Self::Conflict(chain(&error))
+        } else {
+            Self::fault(&error)
+        }
     }
 }
 
@@ -75,7 +81,7 @@ impl From<Failure> for async_graphql::Error {
         match failure {
             Failure::Told(code, message) => told(message, code.as_str()),
             Failure::NotFound(message) => told(message, "NOT_FOUND"),
-            Failure::Fault(message) => Self::new(message),
+            Failure::Conflict(message) | Failure::Fault(message) => Self::new(message),
         }
     }
 }

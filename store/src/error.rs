@@ -62,20 +62,32 @@ impl StoreError {
         }
     }
 
+    /// Whether two writers were in each other's way (40P01, 40001): nothing was written, and the same can be done again at
+    /// once.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        let code = self.code();
+        code.is_some_and(|code| matches!(code.as_str(), "40P01" | "40001"))
+    }
+
     /// The code with which the database refused what a row holds; none when it failed in another way. Another row may
     /// well be written.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
-        let Self::Database {
-            source:
-                DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)),
-            ..
-        } = self
+        self.code().filter(|code| is_refusing_code(code))
+    }
+
+    /// The code of the database.
+    fn code(&self) -> Option<String> {
+        let Self::Database { source, .. } = self else {
+            return None;
+        };
+        let (DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error))) = source
         else {
             return None;
         };
-        let code = error.as_database_error()?.code()?;
-        is_refusing_code(&code).then(|| code.into_owned())
+        Some(error.as_database_error()?.code()?.into_owned())
     }
 
     /// Whether a unique key was taken already.
@@ -85,13 +97,14 @@ impl StoreError {
     }
 }
 
-/// What the database says of the values of a row: PostgreSQL's classes 22 (data), 23 (integrity) and 44 (views), and what
-/// a trigger raises (P0001); SQLite's constraints (19), with their extended forms in the low byte.
+/// What the database says of the values of a row: PostgreSQL's classes 22 (data), 23 (integrity), 44 (views) and 54 (too
+/// long for an index), and what a trigger raises (P0001); SQLite's constraints (19), with their extended forms in the low
+/// byte.
 fn is_refusing_code(code: &str) -> bool {
     let of_sqlite = code.len() < 5 && code.parse::<u32>().is_ok_and(|code| code & 0xff == 19);
     of_sqlite
         || code == "P0001"
-        || ["22", "23", "44"]
+        || ["22", "23", "44", "54"]
             .iter()
             .any(|class| code.len() == 5 && code.starts_with(class))
 }

@@ -28,7 +28,7 @@ impl ActivationMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "What to activate.")] input: ActivateIntegrationInput,
     ) -> Result<Option<ActivateIntegrationPayload>> {
-        let (run, user_errors) = settle(activate(ctx, &input).await)?;
+        let (run, user_errors) = settle(|| activate(ctx, &input)).await?;
         let run = match run {
             Some(run) => Loaders::one(ctx, run).await?.map(Run::from),
             None => None,
@@ -48,7 +48,7 @@ impl ActivationMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "What to deactivate.")] input: DeactivateIntegrationInput,
     ) -> Result<Option<DeactivateIntegrationPayload>> {
-        let (_, user_errors) = settle(deactivate(ctx, &input).await)?;
+        let (_, user_errors) = settle(|| deactivate(ctx, &input)).await?;
         let integration = shown(ctx, &input.integration_id).await?;
         Ok(Some(DeactivateIntegrationPayload {
             integration,

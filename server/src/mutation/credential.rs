@@ -38,7 +38,7 @@ impl CredentialMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "What to store.")] input: SetIntegrationCredentialInput,
     ) -> Result<Option<SetIntegrationCredentialPayload>> {
-        let (_, user_errors) = settle(set(ctx, &input).await)?;
+        let (_, user_errors) = settle(|| set(ctx, &input)).await?;
         let integration = shown(ctx, &input.integration_id).await?;
         Ok(Some(SetIntegrationCredentialPayload {
             integration,

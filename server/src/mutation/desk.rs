@@ -5,7 +5,7 @@ use lockstep_domain::{Actor, ContentHash, IntegrationId, OrganizationId, Team, T
 use lockstep_store::idempotency::{KeyOwner, Seen};
 use lockstep_store::integration::{Integration, IntegrationRow};
 use lockstep_store::organization::INBOUND_SYNC;
-use lockstep_store::{Store, Tx};
+use lockstep_store::{Store, StoreError, Tx};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -86,6 +86,14 @@ pub(super) struct Request<'a, I> {
     /// Its idempotency key.
     pub(super) key: Option<&'a str>,
 }
+
+impl<I> Clone for Request<'_, I> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<I> Copy for Request<'_, I> {}
 
 /// Whether a request is new.
 pub(super) enum Begun<'a, T> {
@@ -242,10 +250,9 @@ impl Work<'_> {
                 ));
             }
         }
-        self.tx
-            .commit()
-            .await
-            .map_err(|error| Failure::fault(&error))
+        let operation = "commit a mutation";
+        let committed = self.tx.commit().await;
+        Ok(committed.map_err(|source| StoreError::Database { operation, source })?)
     }
 }
 

@@ -26,7 +26,7 @@ impl EntitlementMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "What to switch.")] input: SetEntitlementInput,
     ) -> Result<Option<SetEntitlementPayload>> {
-        let (row, user_errors) = settle(set(ctx, &input).await)?;
+        let (row, user_errors) = settle(|| set(ctx, &input)).await?;
         let entitlement = row.map(|row| Entitlement::of(input.feature, row.as_ref()));
         Ok(Some(SetEntitlementPayload {
             entitlement,

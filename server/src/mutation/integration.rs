@@ -36,7 +36,7 @@ impl IntegrationMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "What to create.")] input: CreateIntegrationInput,
     ) -> Result<Option<CreateIntegrationPayload>> {
-        let (id, user_errors) = settle(create(ctx, &input).await)?;
+        let (id, user_errors) = settle(|| create(ctx, &input)).await?;
         let integration = match id {
             Some(id) => shown(ctx, &id.global()).await?,
             None => None,
@@ -53,7 +53,7 @@ impl IntegrationMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "What to change.")] input: UpdateIntegrationInput,
     ) -> Result<Option<UpdateIntegrationPayload>> {
-        let (_, user_errors) = settle(update(ctx, &input).await)?;
+        let (_, user_errors) = settle(|| update(ctx, &input)).await?;
         let integration = shown(ctx, &input.integration_id).await?;
         Ok(Some(UpdateIntegrationPayload {
             integration,

@@ -31,7 +31,7 @@ impl MemberMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "Whom to add.")] input: AddTeamMemberInput,
     ) -> Result<Option<AddTeamMemberPayload>> {
-        let (id, user_errors) = settle(add(ctx, &input).await)?;
+        let (id, user_errors) = settle(|| add(ctx, &input)).await?;
         let team = shown(ctx, id).await?;
         Ok(Some(AddTeamMemberPayload { team, user_errors }))
     }
@@ -43,7 +43,7 @@ impl MemberMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "Whom to remove.")] input: RemoveTeamMemberInput,
     ) -> Result<Option<RemoveTeamMemberPayload>> {
-        let (id, user_errors) = settle(remove(ctx, &input).await)?;
+        let (id, user_errors) = settle(|| remove(ctx, &input)).await?;
         let team = shown(ctx, id).await?;
         Ok(Some(RemoveTeamMemberPayload { team, user_errors }))
     }
@@ -54,7 +54,7 @@ impl MemberMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "What to lift.")] input: LiftUserHoldInput,
     ) -> Result<Option<LiftUserHoldPayload>> {
-        let (id, user_errors) = settle(lift(ctx, &input).await)?;
+        let (id, user_errors) = settle(|| lift(ctx, &input)).await?;
         let user = match id {
             Some(id) => Loaders::one(ctx, id).await?.map(User::from),
             None => None,

@@ -29,7 +29,7 @@ impl RulesMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "What to change.")] input: UpdateSyncRulesInput,
     ) -> Result<Option<UpdateSyncRulesPayload>> {
-        let (_, user_errors) = settle(update(ctx, &input).await)?;
+        let (_, user_errors) = settle(|| update(ctx, &input)).await?;
         let integration = shown(ctx, &input.integration_id).await?;
         Ok(Some(UpdateSyncRulesPayload {
             integration,

@@ -41,7 +41,7 @@ impl RunMutations {
             kind: RunKind::Sync,
             full: input.full,
         };
-        let (started, user_errors) = settle(start(ctx, request, wish).await)?;
+        let (started, user_errors) = settle(|| start(ctx, request, wish)).await?;
         let already_running = started.is_some_and(|started| started.already_running);
         let run = shown(ctx, started.map(|started| started.run)).await?;
         Ok(Some(RunIntegrationPayload {
@@ -69,7 +69,7 @@ impl RunMutations {
             kind: RunKind::Preview,
             full: false,
         };
-        let (started, user_errors) = settle(start(ctx, request, wish).await)?;
+        let (started, user_errors) = settle(|| start(ctx, request, wish)).await?;
         let already_running = started.is_some_and(|started| started.already_running);
         let run = shown(ctx, started.map(|started| started.run)).await?;
         Ok(Some(PreviewRunPayload {
@@ -85,13 +85,14 @@ impl RunMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "What to cancel.")] input: CancelRunInput,
     ) -> Result<Option<CancelRunPayload>> {
-        let (_, user_errors) = settle(cancel(ctx, &input).await)?;
+        let (_, user_errors) = settle(|| cancel(ctx, &input)).await?;
         let run = shown(ctx, RunId::local(&input.run_id)).await?;
         Ok(Some(CancelRunPayload { run, user_errors }))
     }
 }
 
 /// A run that is wanted.
+#[derive(Clone, Copy)]
 struct Wish<'a> {
     integration: &'a ID,
     kind: RunKind,

@@ -36,7 +36,7 @@ impl TeamMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "What to create.")] input: CreateTeamInput,
     ) -> Result<Option<CreateTeamPayload>> {
-        let (id, user_errors) = settle(create(ctx, &input).await)?;
+        let (id, user_errors) = settle(|| create(ctx, &input)).await?;
         let team = shown(ctx, id).await?;
         Ok(Some(CreateTeamPayload { team, user_errors }))
     }
@@ -47,7 +47,7 @@ impl TeamMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "What to change.")] input: UpdateTeamInput,
     ) -> Result<Option<UpdateTeamPayload>> {
-        let (id, user_errors) = settle(update(ctx, &input).await)?;
+        let (id, user_errors) = settle(|| update(ctx, &input)).await?;
         let team = shown(ctx, id).await?;
         Ok(Some(UpdateTeamPayload { team, user_errors }))
     }

@@ -36,7 +36,7 @@ impl TestMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "What to test.")] input: TestIntegrationInput,
     ) -> Result<Option<TestIntegrationPayload>> {
-        let (test, user_errors) = settle(test(ctx, &input).await)?;
+        let (test, user_errors) = settle(|| test(ctx, &input)).await?;
         Ok(Some(TestIntegrationPayload {
             test: test.map(IntegrationTest::from),
             user_errors,

@@ -60,10 +60,21 @@ impl<C> From<StoreError> for Stop<C> {
     }
 }
 
-/// Parts an outcome from refusals, which go into the payload.
-pub(crate) fn settle<T, C, E: From<Refusal<C>>>(
-    done: Result<T, Stop<C>>,
+/// How often a mutation is tried that another writer is in the way of.
+const TRIES: u32 = 4;
+
+/// Does a mutation, and parts its outcome from refusals, which go into the payload. When it and another writer waited for
+/// each other, and the database chose to end it, it is done again as a whole.
+pub(crate) async fn settle<T, C, E: From<Refusal<C>>, F: Future<Output = Result<T, Stop<C>>>>(
+    mutation: impl Fn() -> F,
 ) -> Result<(Option<T>, Vec<E>), Failure> {
+    let mut done = mutation().await;
+    for _ in 1..TRIES {
+        if !matches!(done, Err(Stop::Failed(Failure::Conflict(_)))) {
+            break;
+        }
+        done = mutation().await;
+    }
     match done {
         Ok(outcome) => Ok((Some(outcome), Vec::new())),
         Err(Stop::Refused(refusals)) => Ok((None, refusals.into_iter().map(E::from).collect())),

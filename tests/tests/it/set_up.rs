@@ -104,6 +104,13 @@ impl SetUp {
         self.sandbox.control()
     }
 
+    /// The address of the database.
+    pub(crate) fn database_url(&self) -> String {
+        let mut settings = self.environment.iter();
+        let url = settings.find(|(name, _)| *name == "LOCKSTEP_DATABASE_URL");
+        url.expect("every set-up has a database").1.clone()
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Invocation {
         self.environment.iter().fold(
             Invocation::lockstep(args).folder(self.folder.path()),
