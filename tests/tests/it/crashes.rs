@@ -35,18 +35,29 @@ pub(crate) async fn die_after(world: &World, run: lockstep_domain::RunId, steps:
     true
 }
 
-/// Polls a future so many times, then drops it, like the future of a run that is stopped.
-async fn drop_after<F: Future>(polls: usize, future: F) {
+/// Polls a future so many times, then drops it, like the future of a run that is stopped. Says how often it was polled.
+async fn drop_after<F: Future>(polls: usize, future: F) -> usize {
     let mut future = std::pin::pin!(future);
-    let mut left = polls;
+    let mut polled = 0;
     poll_fn(|context| {
-        if left == 0 {
+        if polled == polls {
             return Poll::Ready(());
         }
-        left -= 1;
+        polled += 1;
         future.as_mut().poll(context).map(drop)
     })
     .await;
+    polled
+}
+
+/// Works on a run until it has waited so often for anyone, then vanishes like a killed process. Says how often it waited.
+pub(crate) async fn die_anywhere(
+    world: &World,
+    run: lockstep_domain::RunId,
+    waits: usize,
+) -> usize {
+    let worker = world.worker();
+    drop_after(waits, lockstep_worker::run::work(&worker, run)).await
 }
 
 /// What everyone must look like in the end.
