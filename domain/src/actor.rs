@@ -10,8 +10,6 @@ text_enum! {
     pub enum ActorKind {
         /// A user of the organization.
         User = "USER",
-        /// An API key of the organization.
-        ApiKey = "API_KEY",
         /// Staff of the platform.
         Staff = "STAFF",
         /// The service by itself, or its command line.

@@ -152,8 +152,6 @@ text_enum! {
         CredentialExpired = "CREDENTIAL_EXPIRED",
         /// There is no such tenant (AADSTS90002).
         TenantNotFound = "TENANT_NOT_FOUND",
-        /// The tenant belongs to another national cloud.
-        WrongCloud = "WRONG_CLOUD",
         /// There is no such app registration in the tenant (AADSTS700016).
         ClientNotFound = "CLIENT_NOT_FOUND",
         /// The app registration is disabled in the tenant.

@@ -164,7 +164,6 @@ fn pause_reason(error: &RunError) -> PauseReason {
         Code::CredentialExpired => PauseReason::CredentialExpired,
         Code::InvalidClientSecret
         | Code::TenantNotFound
-        | Code::WrongCloud
         | Code::ClientNotFound
         | Code::ClientDisabled
         | Code::BlockedByPolicy

@@ -22,7 +22,7 @@ pub(crate) struct ActivationMutations;
 
 #[Object]
 impl ActivationMutations {
-    /// Activates an integration and starts its first run (E-059 to E-061). Requires MANAGE_INTEGRATIONS.
+    /// Activates an integration and starts its first run. Requires MANAGE_INTEGRATIONS.
     async fn activate_integration(
         &self,
         ctx: &Context<'_>,
@@ -41,8 +41,7 @@ impl ActivationMutations {
         }))
     }
 
-    /// Deactivates an integration and cancels its run, if one is going on (E-092 to E-095). Requires
-    /// MANAGE_INTEGRATIONS.
+    /// Deactivates an integration and cancels its run, if one is going on. Requires MANAGE_INTEGRATIONS.
     async fn deactivate_integration(
         &self,
         ctx: &Context<'_>,

@@ -273,7 +273,7 @@ fn checked_key_id(text: Option<&str>) -> Result<Option<String>, Refusal<Code>> {
 pub(crate) struct EntraCredentialInput {
     /// The national cloud of the tenant; left out, the stored one or else GLOBAL.
     cloud: Option<EntraCloud>,
-    /// Directory (tenant) ID, or a verified domain of the tenant (E-019).
+    /// Directory (tenant) ID, or a verified domain of the tenant.
     tenant_id: String,
     /// Application (client) ID.
     client_id: String,

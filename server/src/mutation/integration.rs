@@ -212,7 +212,7 @@ pub(crate) struct CreateIntegrationInput {
     /// What is synchronized; the choice sets the direction.
     sync_rules: SyncRulesInput,
     /// Language of e-mails to users an inbound run creates, one of `ServiceInfo.languages`; required before an inbound
-    /// integration is activated (E-038).
+    /// integration is activated.
     default_language: Option<LanguageTag>,
     /// Credentials, when they are known already.
     credential: Option<EntraCredentialInput>,

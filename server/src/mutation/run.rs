@@ -24,7 +24,7 @@ pub(crate) struct RunMutations;
 #[Object]
 impl RunMutations {
     /// Starts a run by hand; returns the run that is already queued or running when there is one, with
-    /// `alreadyRunning`. A run that succeeds ends a pause (E-078, E-101). Requires OPERATE_RUNS.
+    /// `alreadyRunning`. A run that succeeds ends a pause. Requires OPERATE_RUNS.
     async fn run_integration(
         &self,
         ctx: &Context<'_>,

@@ -147,13 +147,13 @@ user_error! {
         NotFound,
         /// The role of the viewer does not allow it.
         Forbidden,
-        /// The add-on is not switched on (E-006).
+        /// The add-on is not switched on.
         EntitlementMissing,
         /// A required value is missing or empty.
         Required,
         /// A value is malformed or out of range.
         Invalid,
-        /// The client secret looks like the Secret ID; the Value is needed (E-023).
+        /// The client secret looks like the Secret ID; the Value is needed.
         SecretIdGiven,
         /// The tenant cannot be changed while users are linked.
         LinksExist,
@@ -190,7 +190,7 @@ user_error! {
         NotFound,
         /// The role of the viewer does not allow it.
         Forbidden,
-        /// The add-on is not switched on (E-006).
+        /// The add-on is not switched on.
         EntitlementMissing,
         /// The integration is not activated; only tests and previews are allowed.
         NotActive,

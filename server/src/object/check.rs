@@ -43,7 +43,7 @@ impl IntegrationTest {
     }
 }
 
-/// The result of testing an integration: one entry per check, in the order they were made (E-054 to E-056).
+/// The result of testing an integration: one entry per check, in the order they were made.
 #[Object]
 impl IntegrationTest {
     /// The opaque, globally unique id of the test.
@@ -66,7 +66,7 @@ impl IntegrationTest {
         self.0.checks.iter().map(IntegrationCheck::from).collect()
     }
 
-    /// Each permission the sync rules need and each one that was granted beyond that, by feature (E-029).
+    /// Each permission the sync rules need and each one that was granted beyond that, by feature.
     async fn permissions(&self) -> Vec<PermissionResult> {
         self.0
             .permissions
@@ -133,7 +133,7 @@ impl IntegrationTest {
         self.0.tested_at.into()
     }
 
-    /// Who asked for the test, null when the service did by itself.
+    /// Who asked for the test.
     async fn tested_by(&self) -> Option<Actor> {
         self.0.tested_by.clone().map(Actor)
     }

@@ -17,12 +17,12 @@ pub(crate) enum SyncRules {
     Inbound(InboundSyncRules),
 }
 
-/// What is taken over from the directory. First name, last name and e-mail address always are (E-047).
+/// What is taken over from the directory. First name, last name and e-mail address always are.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct InboundSyncRules {
     /// Counts up with every change of the rules.
     version: i32,
-    /// Whether users with the user type Guest are synchronized (E-042). Regular users in scope always are.
+    /// Whether users with the user type Guest are synchronized. Regular users in scope always are.
     include_guest_users: bool,
     /// Which attribute the e-mail address is taken from; for guests always `mail`.
     email_source: EmailSource,
@@ -30,7 +30,7 @@ pub(crate) struct InboundSyncRules {
     match_by_user_principal_name: bool,
     /// Whether first and last name are split off the display name at its last space when the directory gives none.
     derive_names_from_display_name: bool,
-    /// Whether the job title is synchronized (E-049).
+    /// Whether the job title is synchronized.
     sync_job_title: bool,
     /// Teams for groups.
     group_teams: GroupTeamRules,

@@ -29,11 +29,8 @@ impl SyncSchedule {
 impl SyncSchedule {
     /// The preset in use.
     async fn preset(&self) -> SchedulePreset {
-        if self.is_daily() {
-            SchedulePreset::Daily
-        } else {
-            SchedulePreset::Custom
-        }
+        // The only one: nothing sets another schedule yet.
+        SchedulePreset::Daily
     }
 
     /// The cron expression, read in `timeZone`.

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::scalar::Url;
 use crate::session::Owner;
 
-/// Something the organization can integrate with, whether or not it was added (E-032, E-033).
+/// Something the organization can integrate with, whether or not it was added.
 #[derive(SimpleObject)]
 pub(crate) struct AvailableIntegration {
     /// The directory product on the other side.

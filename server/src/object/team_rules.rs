@@ -9,7 +9,7 @@ use crate::scalar::Guid;
 /// Teams for groups.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct GroupTeamRules {
-    /// Whether there is a team for each group that is selected (E-051).
+    /// Whether there is a team for each group that is selected.
     enabled: bool,
     /// Groups that meet one of these conditions are selected; empty for all groups.
     include: Vec<GroupCondition>,
@@ -38,7 +38,7 @@ pub(crate) struct GroupCondition {
 /// Teams for managers: the manager is the supervisor, the reports are members.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct ManagerTeamRules {
-    /// Whether there is a team for each manager (E-052).
+    /// Whether there is a team for each manager.
     enabled: bool,
     /// How far down the reports count.
     depth: ManagerTeamDepth,

@@ -7,8 +7,6 @@ mirrored_enum! {
     ActorKind = ActorKind {
         /// A user of the organization.
         User,
-        /// An API key of the organization.
-        ApiKey,
         /// Staff of the platform.
         Staff,
         /// This service by itself, or its command line.
@@ -17,11 +15,11 @@ mirrored_enum! {
 }
 
 mirrored_enum! {
-    /// Role of a user or API key in an organization. Integrations are for owners alone.
+    /// Role of a user in an organization. Integrations are for owners alone.
     OrganizationRole = Role {
         /// Uses the product; integrations, runs and change logs do not exist for it.
         Member,
-        /// Owns the organization: configures, activates, runs and deletes integrations and manages access.
+        /// Owns the organization: configures, activates and runs integrations and manages teams.
         Owner,
     }
 }
@@ -45,16 +43,12 @@ mirrored_enum! {
         Disabled,
         /// The account was deleted in the directory.
         Deleted,
-        /// The account left the scope of the sync rules.
-        OutOfScope,
         /// The account is a guest, and guests are no longer synchronized.
         GuestExcluded,
         /// A complete read no longer found the account, and asking for it by its id confirmed that.
         NotFound,
         /// An owner deactivated the user by hand; runs do not reactivate the user.
         Manual,
-        /// The integration was deleted together with its users.
-        IntegrationDeleted,
     }
 }
 
@@ -67,8 +61,6 @@ mirrored_enum! {
         Email,
         /// The e-mail address equals the user principal name.
         UserPrincipalName,
-        /// An owner decided a conflict that way.
-        Decision,
     }
 }
 

@@ -38,7 +38,7 @@ mirrored_enum! {
     RunTriggerKind = RunTriggerKind {
         /// The schedule.
         Schedule,
-        /// A person or API key asked for it.
+        /// A person asked for it.
         Manual,
         /// The integration was activated.
         Activation,
@@ -94,8 +94,6 @@ mirrored_enum! {
         CredentialExpired,
         /// There is no such tenant.
         TenantNotFound,
-        /// The tenant belongs to another national cloud.
-        WrongCloud,
         /// There is no such app registration in the tenant.
         ClientNotFound,
         /// The app registration is disabled in the tenant.
@@ -150,7 +148,7 @@ mirrored_enum! {
         LastOwnerProtected,
         /// People are missing, but asking for them by id did not confirm that they are gone; nothing was done.
         DepartureNotConfirmed,
-        /// People could not be decided about; see `Integration.conflicts`.
+        /// People could not be decided about; see the changes with the reason CONFLICT.
         Conflicts,
         /// The directory could no longer tell what changed, so everything was read.
         DeltaReset,

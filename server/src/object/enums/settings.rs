@@ -1,14 +1,26 @@
 //! Enums of the schema that mirror enums of the domain: integrations, their credentials and tests.
 
 use super::mirrored_enum;
+use crate::error::Failure;
 
-mirrored_enum! {
-    /// Which way data flows.
-    SyncDirection = SyncDirection {
-        /// From the directory into the organization.
-        Inbound,
-        /// From the roster of the organization to the directory.
-        Outbound,
+/// Which way data flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
+pub(crate) enum SyncDirection {
+    /// From the directory into the organization.
+    Inbound,
+}
+
+/// Fewer than the domain has: nothing makes an integration of the other direction yet.
+impl TryFrom<lockstep_domain::SyncDirection> for SyncDirection {
+    type Error = Failure;
+
+    fn try_from(direction: lockstep_domain::SyncDirection) -> Result<Self, Failure> {
+        match direction {
+            lockstep_domain::SyncDirection::Inbound => Ok(Self::Inbound),
+            lockstep_domain::SyncDirection::Outbound => Err(Failure::Fault(
+                "an integration flows in a direction that the schema does not have".to_owned(),
+            )),
+        }
     }
 }
 
@@ -29,11 +41,11 @@ mirrored_enum! {
 mirrored_enum! {
     /// Cause of a pause.
     PauseReason = PauseReason {
-        /// A run failed for another reason than the ones below, and the error is not resolved.
+        /// A run failed for a reason that no other value names, and the error is not resolved.
         RunFailed,
         /// Microsoft Graph or its sign-in service was not available or kept asking to slow down.
         ProviderUnavailable,
-        /// The client secret has expired and no standby took over.
+        /// The client secret has expired.
         CredentialExpired,
         /// Microsoft refused the credentials.
         CredentialsRejected,
@@ -105,7 +117,7 @@ mirrored_enum! {
         Reading,
         /// What the sync rules would do.
         Rules,
-        /// What the organization has: add-on, seats, roster.
+        /// What the organization may do: the add-on.
         Platform,
     }
 }
