@@ -5,6 +5,7 @@ use lockstep_domain::{ChangeLimit, InboundLimits, InboundRules};
 
 use super::desk::{Begun, Desk, Request, check_revision, shown};
 use super::team_rules::{GroupTeamRulesInput, ManagerTeamRulesInput};
+use super::together::together;
 use super::user_error::{
     IntegrationUserError, IntegrationUserErrorCode as Code, Refusal, Stop, refuse, settle,
 };
@@ -80,7 +81,7 @@ pub(crate) enum SyncRulesInput {
 
 impl SyncRulesInput {
     /// Lays what was given over the present rules.
-    pub(super) fn over(&self, present: &InboundRules) -> Result<InboundRules, Refusal<Code>> {
+    pub(super) fn over(&self, present: &InboundRules) -> Result<InboundRules, Stop<Code>> {
         match self {
             Self::Inbound(rules) => rules.over(present),
         }
@@ -135,7 +136,7 @@ pub(crate) struct ChangeLimitInput {
 }
 
 impl InboundSyncRulesInput {
-    fn over(&self, present: &InboundRules) -> Result<InboundRules, Refusal<Code>> {
+    fn over(&self, present: &InboundRules) -> Result<InboundRules, Stop<Code>> {
         let Self {
             include_guest_users,
             email_source,
@@ -147,6 +148,17 @@ impl InboundSyncRulesInput {
             full_read_every_days,
             limits,
         } = self;
+        let (group_teams, days, limits) = together((
+            match group_teams {
+                Some(rules) => rules.over(&present.group_teams),
+                None => Ok(present.group_teams.clone()),
+            },
+            full_read_every_days.map(checked_days).transpose(),
+            match limits {
+                Some(limits) => limits.over(&present.limits),
+                None => Ok(present.limits.clone()),
+            },
+        ))?;
         Ok(InboundRules {
             include_guest_users: include_guest_users.unwrap_or(present.include_guest_users),
             email_source: email_source.map_or(present.email_source, Into::into),
@@ -155,28 +167,19 @@ impl InboundSyncRulesInput {
             derive_names_from_display_name: derive_names_from_display_name
                 .unwrap_or(present.derive_names_from_display_name),
             sync_job_title: sync_job_title.unwrap_or(present.sync_job_title),
-            group_teams: match group_teams {
-                Some(rules) => rules.over(&present.group_teams)?,
-                None => present.group_teams.clone(),
-            },
+            group_teams,
             manager_teams: match manager_teams {
                 Some(rules) => rules.over(&present.manager_teams),
                 None => present.manager_teams.clone(),
             },
-            full_read_every_days: full_read_every_days
-                .map(checked_days)
-                .transpose()?
-                .unwrap_or(present.full_read_every_days),
-            limits: match limits {
-                Some(limits) => limits.over(&present.limits)?,
-                None => present.limits.clone(),
-            },
+            full_read_every_days: days.unwrap_or(present.full_read_every_days),
+            limits,
         })
     }
 }
 
 impl InboundLimitsInput {
-    fn over(&self, present: &InboundLimits) -> Result<InboundLimits, Refusal<Code>> {
+    fn over(&self, present: &InboundLimits) -> Result<InboundLimits, Stop<Code>> {
         let Self {
             user_deactivations,
             team_archivals,
@@ -190,19 +193,26 @@ impl InboundLimitsInput {
             }),
             None => Ok(present),
         };
+        let (user_deactivations, team_archivals, member_removals_per_team, email_changes) =
+            together((
+                limit(
+                    user_deactivations,
+                    present.user_deactivations,
+                    "userDeactivations",
+                ),
+                limit(team_archivals, present.team_archivals, "teamArchivals"),
+                limit(
+                    member_removals_per_team,
+                    present.member_removals_per_team,
+                    "memberRemovalsPerTeam",
+                ),
+                limit(email_changes, present.email_changes, "emailChanges"),
+            ))?;
         Ok(InboundLimits {
-            user_deactivations: limit(
-                user_deactivations,
-                present.user_deactivations,
-                "userDeactivations",
-            )?,
-            team_archivals: limit(team_archivals, present.team_archivals, "teamArchivals")?,
-            member_removals_per_team: limit(
-                member_removals_per_team,
-                present.member_removals_per_team,
-                "memberRemovalsPerTeam",
-            )?,
-            email_changes: limit(email_changes, present.email_changes, "emailChanges")?,
+            user_deactivations,
+            team_archivals,
+            member_removals_per_team,
+            email_changes,
         })
     }
 }

@@ -4,7 +4,8 @@ use async_graphql::{InputObject, OneofObject};
 use lockstep_domain::{self as domain, ExternalId};
 
 use super::text::TextRule;
-use super::user_error::{IntegrationUserErrorCode as Code, Refusal, refuse};
+use super::together::{each, together};
+use super::user_error::{IntegrationUserErrorCode as Code, Refusal, Stop, refuse};
 use crate::object::enums::{
     DirectoryGroupType, GroupMembership, ManagerTeamDepth, SwitchedOffPolicy,
 };
@@ -64,7 +65,7 @@ impl GroupTeamRulesInput {
     pub(super) fn over(
         &self,
         present: &domain::GroupTeamRules,
-    ) -> Result<domain::GroupTeamRules, Refusal<Code>> {
+    ) -> Result<domain::GroupTeamRules, Stop<Code>> {
         let Self {
             enabled,
             include,
@@ -73,10 +74,14 @@ impl GroupTeamRulesInput {
             owners_are_supervisors,
             when_switched_off,
         } = self;
+        let (include, exclude) = together((
+            conditions(include.as_deref(), &present.include, "include"),
+            conditions(exclude.as_deref(), &present.exclude, "exclude"),
+        ))?;
         Ok(domain::GroupTeamRules {
             enabled: enabled.unwrap_or(present.enabled),
-            include: conditions(include.as_deref(), &present.include, "include")?,
-            exclude: conditions(exclude.as_deref(), &present.exclude, "exclude")?,
+            include,
+            exclude,
             membership: membership.map_or(present.membership, Into::into),
             owners_are_supervisors: owners_are_supervisors
                 .unwrap_or(present.owners_are_supervisors),
@@ -105,18 +110,20 @@ fn conditions(
     given: Option<&[GroupConditionInput]>,
     present: &[domain::GroupCondition],
     list: &str,
-) -> Result<Vec<domain::GroupCondition>, Refusal<Code>> {
+) -> Result<Vec<domain::GroupCondition>, Stop<Code>> {
     let Some(given) = given else {
         return Ok(present.to_vec());
     };
     if given.len() > MAX_CONDITIONS {
         let message = format!("A list has at most {MAX_CONDITIONS} conditions.");
-        return Err(refuse(Code::TooLong, message).at(&format!("{PATH}.{list}")));
+        return Err(refuse(Code::TooLong, message)
+            .at(&format!("{PATH}.{list}"))
+            .into());
     }
     let checked = |(at, condition): (usize, &GroupConditionInput)| {
         condition.check(&format!("{PATH}.{list}.{at}"))
     };
-    given.iter().enumerate().map(checked).collect()
+    each(given.iter().enumerate().map(checked))
 }
 
 impl GroupConditionInput {
@@ -147,11 +154,13 @@ mod tests {
         }
     }
 
-    fn refused(include: Vec<GroupConditionInput>) -> Option<(Code, String)> {
-        let refusal = rules(include)
-            .over(&domain::GroupTeamRules::default())
-            .err()?;
-        Some((refusal.code, refusal.path?.join(".")))
+    fn refused(include: Vec<GroupConditionInput>) -> Vec<(Code, String)> {
+        let told =
+            |refusal: Refusal<Code>| (refusal.code, refusal.path.unwrap_or_default().join("."));
+        match rules(include).over(&domain::GroupTeamRules::default()) {
+            Err(Stop::Refused(refusals)) => refusals.into_iter().map(told).collect(),
+            Err(Stop::Failed(_)) | Ok(_) => Vec::new(),
+        }
     }
 
     fn pattern(text: &str) -> GroupConditionInput {
@@ -190,10 +199,10 @@ mod tests {
     fn d27_conditions_are_checked_and_the_one_at_fault_is_named() {
         let path = "input.syncRules.inbound.groupTeams.include";
         let many = || std::iter::repeat_with(|| pattern("*"));
-        assert_eq!(refused(many().take(200).collect()), None);
+        assert_eq!(refused(many().take(200).collect()), []);
         assert_eq!(
             refused(many().take(201).collect()),
-            Some((Code::TooLong, path.to_owned()))
+            [(Code::TooLong, path.to_owned())]
         );
         for (text, code) in [
             (" ".to_owned(), Code::Required),
@@ -202,8 +211,14 @@ mod tests {
         ] {
             assert_eq!(
                 refused(vec![pattern("*"), pattern(&text)]),
-                Some((code, format!("{path}.1.namePattern")))
+                [(code, format!("{path}.1.namePattern"))]
             );
         }
+        let both = refused(vec![pattern(""), pattern("*"), pattern("a\u{0}")]);
+        let expected = [
+            (Code::Required, format!("{path}.0.namePattern")),
+            (Code::Invalid, format!("{path}.2.namePattern")),
+        ];
+        assert_eq!(both, expected, "all of them at once");
     }
 }

@@ -44,6 +44,11 @@ fn inputs(world: &World) -> Vec<(Who, &'static str, Value, Vec<&'static str>)> {
     let not_found = "NOT_FOUND input.integrationId";
     let days = json!({ "inbound": { "fullReadEveryDays": 0 } });
     let of_days = "INVALID input.syncRules.inbound.fullReadEveryDays";
+    let patterns = |texts: [&str; 3]| texts.map(|text| json!({ "namePattern": text }));
+    let long = "x".repeat(257);
+    let rules = json!({ "inbound": { "fullReadEveryDays": 31, "groupTeams": {
+        "include": patterns(["", "*", &long]), "exclude": patterns(["a", "b", "\u{7}"]),
+    } } });
     vec![
         (
             Who::Ada,
@@ -77,8 +82,14 @@ fn inputs(world: &World) -> Vec<(Who, &'static str, Value, Vec<&'static str>)> {
         (
             Who::Ada,
             "updateSyncRules",
-            json!({ "integrationId": integration, "syncRules": days }),
-            vec![not_found, of_days],
+            json!({ "integrationId": integration, "syncRules": rules }),
+            vec![
+                not_found,
+                "REQUIRED input.syncRules.inbound.groupTeams.include.0.namePattern",
+                "TOO_LONG input.syncRules.inbound.groupTeams.include.2.namePattern",
+                "INVALID input.syncRules.inbound.groupTeams.exclude.2.namePattern",
+                of_days,
+            ],
         ),
         (
             Who::Ada,
