@@ -22,6 +22,7 @@ pub mod platform;
 pub mod rules;
 pub mod run;
 pub mod schedule;
+pub mod search;
 pub mod team;
 
 pub use actor::{Actor, ActorKind};
@@ -51,6 +52,7 @@ pub use integration::{
 pub use permission::{PERMISSIONS, Permission, READ_HIDDEN_MEMBERS};
 pub use platform::{
     DeactivationReason, LinkMatch, PlatformUser, RecordOrigin, Role, UserLink, UserStatus,
+    user_search_key,
 };
 pub use rules::{
     ChangeLimit, EmailSource, GroupCondition, GroupMembership, GroupTeamRules, InboundLimits,
@@ -61,6 +63,7 @@ pub use run::{
     RunSummary, RunTriggerKind, RunWarning, RunWarningCode,
 };
 pub use schedule::{InvalidSchedule, Schedule};
+pub use search::{search_key, searched_words};
 pub use team::{
     MembershipOrigin, MembershipOriginKind, Team, TeamArchivalReason, TeamKey, TeamRole,
     TeamSource, TeamStatus, UserHold, UserHoldKind, name_key, name_suffix,

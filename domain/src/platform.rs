@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::AddressKey;
 use crate::directory::ExternalId;
 use crate::id::{IntegrationId, OrganizationId, UserId};
+use crate::search::search_key;
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -27,16 +28,12 @@ text_enum! {
         Disabled = "DISABLED",
         /// The account was deleted in the directory.
         Deleted = "DELETED",
-        /// The account left the scope of the sync rules.
-        OutOfScope = "OUT_OF_SCOPE",
         /// The account is a guest, and guests are no longer synchronized (D-25).
         GuestExcluded = "GUEST_EXCLUDED",
         /// A complete read no longer found the account, and asking for it by its id confirmed that (D-21).
         NotFound = "NOT_FOUND",
         /// An owner deactivated the user by hand; runs do not reactivate the user (D-15).
         Manual = "MANUAL",
-        /// The integration was deleted together with its users (D-58).
-        IntegrationDeleted = "INTEGRATION_DELETED",
     }
 }
 
@@ -45,12 +42,8 @@ impl DeactivationReason {
     #[must_use]
     pub const fn is_of_a_run(self) -> bool {
         match self {
-            Self::Disabled
-            | Self::Deleted
-            | Self::OutOfScope
-            | Self::GuestExcluded
-            | Self::NotFound => true,
-            Self::Manual | Self::IntegrationDeleted => false,
+            Self::Disabled | Self::Deleted | Self::GuestExcluded | Self::NotFound => true,
+            Self::Manual => false,
         }
     }
 }
@@ -84,8 +77,6 @@ text_enum! {
         Email = "EMAIL",
         /// The e-mail address equals the user principal name.
         UserPrincipalName = "USER_PRINCIPAL_NAME",
-        /// An owner decided a conflict that way.
-        Decision = "DECISION",
     }
 }
 
@@ -136,16 +127,37 @@ impl PlatformUser {
     /// First and last name, or the address when there is none.
     #[must_use]
     pub fn display_name(&self) -> String {
-        let names: Vec<&str> = [&self.given_name, &self.family_name]
-            .into_iter()
-            .filter_map(|n| n.as_deref())
-            .collect();
-        if names.is_empty() {
-            self.email.clone()
-        } else {
-            names.join(" ")
-        }
+        shown_name(
+            self.given_name.as_deref(),
+            self.family_name.as_deref(),
+            &self.email,
+        )
     }
+
+    /// What the user is searched and sorted by, see [`user_search_key`].
+    #[must_use]
+    pub fn search_key(&self) -> String {
+        user_search_key(
+            self.given_name.as_deref(),
+            self.family_name.as_deref(),
+            &self.email,
+        )
+    }
+}
+
+fn shown_name(given_name: Option<&str>, family_name: Option<&str>, email: &str) -> String {
+    let names: Vec<&str> = [given_name, family_name].into_iter().flatten().collect();
+    if names.is_empty() {
+        email.to_owned()
+    } else {
+        names.join(" ")
+    }
+}
+
+/// What users are searched and sorted by: the name that is shown, then the address.
+#[must_use]
+pub fn user_search_key(given_name: Option<&str>, family_name: Option<&str>, email: &str) -> String {
+    search_key(&[&shown_name(given_name, family_name, email), email])
 }
 
 /// The tie between an account of the directory and a user: unique both ways (D-01).

@@ -9,6 +9,7 @@ use crate::address::AddressKey;
 use crate::directory::ExternalId;
 use crate::id::{IntegrationId, OrganizationId, TeamId, UserHoldId, UserId};
 use crate::platform::RecordOrigin;
+use crate::search::search_key;
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -195,6 +196,14 @@ pub fn name_suffix(external_id: &ExternalId) -> String {
         .simple()
         .to_string();
     digest[..6].to_owned()
+}
+
+impl Team {
+    /// What the team is searched and sorted by.
+    #[must_use]
+    pub fn search_key(&self) -> String {
+        search_key(&[&self.name])
+    }
 }
 
 /// What two names are compared by: as addresses are, without regard to case, width and outer blanks.

@@ -61,6 +61,9 @@ pub struct Model {
     pub created_at: ChronoDateTimeUtc,
     /// When the row last changed.
     pub updated_at: ChronoDateTimeUtc,
+    /// What the user is searched and sorted by; computed in Rust, see `user_search_key`.
+    #[sea_orm(column_type = "Text")]
+    pub search_key: String,
 }
 
 /// Relations are followed by explicit queries, so there are none to declare.

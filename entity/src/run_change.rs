@@ -92,6 +92,12 @@ pub struct Model {
     pub event_sequence: Option<i64>,
     /// Occurred at.
     pub occurred_at: ChronoDateTimeUtc,
+    /// What the name is searched by; computed in Rust, see `search_key`.
+    #[sea_orm(column_type = "Text")]
+    pub search_key: String,
+    /// What the name of the member is searched by.
+    #[sea_orm(column_type = "Text")]
+    pub member_search_key: String,
 }
 
 /// Relations are followed by explicit queries, so there are none to declare.

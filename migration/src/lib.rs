@@ -25,6 +25,10 @@ mod m0015_team_change;
 mod m0016_test_groups;
 mod m0017_tenant_statistics;
 mod m0018_few_among_many;
+mod m0028_search_key;
+mod m0029_change_search_key;
+mod m0030_history;
+mod search;
 
 /// Every migration, in order.
 #[derive(Debug)]
@@ -52,6 +56,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_test_groups::Migration),
             Box::new(m0017_tenant_statistics::Migration),
             Box::new(m0018_few_among_many::Migration),
+            Box::new(m0028_search_key::Migration),
+            Box::new(m0029_change_search_key::Migration),
+            Box::new(m0030_history::Migration),
         ]
     }
 }

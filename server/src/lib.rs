@@ -15,6 +15,7 @@ pub mod front;
 pub mod transport;
 
 mod error;
+mod filter;
 mod health;
 mod id;
 mod loader;

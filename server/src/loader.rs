@@ -1,6 +1,7 @@
 //! Data loaders: the rows that the fields of one operation ask for one by one are read with one statement a kind and
 //! wave; see [`wave`].
 
+mod history;
 mod integration;
 mod team;
 
@@ -19,6 +20,7 @@ use lockstep_store::{
     user::Deactivation, user::LinkRow,
 };
 
+pub(crate) use self::history::HistoryOf;
 pub(crate) use self::integration::{
     ActiveRunOf, EntitledTo, LatestRunOf, LatestTestOf, OpenHoldOf,
 };
@@ -85,6 +87,17 @@ impl Loaders {
 
 fn by_key<K: Hash + Eq, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, V> {
     rows.into_iter().map(|row| (key(&row), row)).collect()
+}
+
+/// Puts together who is asked for with the same request, so that each distinct one is read once.
+fn by_request<'a, R: Hash + Eq, I>(
+    keys: impl Iterator<Item = (&'a R, I)>,
+) -> HashMap<&'a R, Vec<I>> {
+    let mut asked: HashMap<&R, Vec<I>> = HashMap::new();
+    for (request, item) in keys {
+        asked.entry(request).or_default().push(item);
+    }
+    asked
 }
 
 impl Loader<UserId> for Reader {

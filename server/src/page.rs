@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SecondsFormat, Utc};
 use lockstep_domain::{ChangeId, HoldId, IntegrationId, RunId, TeamId, TestId, UserId};
+use lockstep_store::order::{ListOrder, Place};
 use lockstep_store::page::{Page, PageRequest};
 use uuid::Uuid;
 
@@ -49,6 +50,23 @@ impl Paging {
             limit: u64::try_from(limit).unwrap_or_default(),
             from_end,
         })
+    }
+}
+
+impl Paging {
+    /// Checks the arguments of a list of users or teams, whose cursors go with its order.
+    pub(crate) fn ordered<Id>(&self, order: ListOrder) -> Result<PageRequest<Place<Id>>>
+    where
+        Place<Id>: CursorKey,
+    {
+        let request: PageRequest<Place<Id>> = self.request()?;
+        let places = [&request.after, &request.before];
+        if places.into_iter().flatten().all(|at| at.is_in(order.by)) {
+            return Ok(request);
+        }
+        Err(Failure::bad_input(
+            "The cursor is of the same list in another order.",
+        ))
     }
 }
 
@@ -121,6 +139,26 @@ macro_rules! cursor_ids {
 }
 
 cursor_ids!(UserId, TeamId, IntegrationId, TestId, ChangeId, HoldId);
+
+/// Place in a list of users or teams. A name has no control characters, and PostgreSQL refuses one of them in any text.
+impl<Id: CursorKey> CursorKey for Place<Id> {
+    fn write(&self) -> String {
+        match self {
+            Self::Created(id) => id.write(),
+            Self::Named(key, id) => format!("name:{}:{key}", id.write()),
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let Some(named) = text.strip_prefix("name:") else {
+            return Id::read(text).map(Self::Created);
+        };
+        let (kind, rest) = named.split_once(':')?;
+        let (id, key) = rest.split_once(':')?;
+        let id = Id::read(&format!("{kind}:{id}"))?;
+        (!key.contains(char::is_control)).then(|| Self::Named(key.to_owned(), id))
+    }
+}
 
 /// Place in a change log.
 impl CursorKey for i64 {

@@ -1,7 +1,7 @@
 //! Entry points for reading.
 
 use async_graphql::{Context, ID, Object};
-use lockstep_domain::{IntegrationId, OrganizationId, RunId};
+use lockstep_domain::{IntegrationId, OrganizationId, RunId, TeamId, UserId};
 
 use crate::app;
 use crate::error::{Failure, Result};
@@ -13,6 +13,8 @@ use crate::object::organization::{Organization, Viewer};
 use crate::object::run::{Run, RunConnection, RunFilter, RunOrder};
 use crate::object::service::ServiceInfo;
 use crate::object::setup::AvailableIntegration;
+use crate::object::team::Team;
+use crate::object::user::User;
 use crate::page::{self, Edges, Paging};
 use crate::session::Session;
 
@@ -84,8 +86,34 @@ impl Query {
         Ok(app(ctx).store.organization(id).await?.map(Organization))
     }
 
+    /// One user by its id; null when there is none in the organization of the viewer.
+    async fn user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id of the user.")] id: ID,
+    ) -> Result<Option<User>> {
+        Session::of(ctx)?;
+        let Some(id) = UserId::local(&id) else {
+            return Ok(None);
+        };
+        Ok(Loaders::one(ctx, id).await?.map(User::from))
+    }
+
+    /// One team by its id, archived or not; null when there is none in the organization of the viewer.
+    async fn team(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id of the team.")] id: ID,
+    ) -> Result<Option<Team>> {
+        Session::of(ctx)?;
+        let Some(id) = TeamId::local(&id) else {
+            return Ok(None);
+        };
+        Ok(Loaders::one(ctx, id).await?.map(Team::from))
+    }
+
     /// What the organization could integrate with, also what was not added yet. Null with FORBIDDEN unless the viewer
-    /// is an owner (E-032).
+    /// is an owner.
     async fn available_integrations(
         &self,
         ctx: &Context<'_>,
@@ -94,7 +122,7 @@ impl Query {
         AvailableIntegration::all(ctx, owner).await.map(Some)
     }
 
-    /// One integration by its id; null when it does not exist (E-034).
+    /// One integration by its id; null when it does not exist.
     async fn integration(
         &self,
         ctx: &Context<'_>,
@@ -129,7 +157,7 @@ impl Query {
             before,
         }
         .request()?;
-        let states = filter.unwrap_or_default().states();
+        let states = filter.unwrap_or_default().states()?;
         let page = app(ctx)
             .store
             .integrations(owner.organization.id, states.as_deref(), &request)
@@ -141,7 +169,7 @@ impl Query {
         ))))
     }
 
-    /// One run by its id; null when it does not exist (E-083).
+    /// One run by its id; null when it does not exist.
     async fn run(
         &self,
         ctx: &Context<'_>,
@@ -180,7 +208,7 @@ impl Query {
         let owner = Session::owner_of(ctx)?;
         let filter = filter
             .unwrap_or_default()
-            .stored(None, order_by.unwrap_or_default());
+            .stored(None, order_by.unwrap_or_default())?;
         let paging = Paging {
             first,
             after,

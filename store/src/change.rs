@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use lockstep_domain::{
     ChangeAction, ChangeId, ChangeOutcome, ChangeReason, ChangeReasonCode, ExternalId,
-    HoldCategory, ObjectFields, ObjectKind, OrganizationId, RunId, TeamId, UserId,
+    HoldCategory, ObjectFields, ObjectKind, OrganizationId, RunId, TeamId, UserId, searched_words,
 };
 use lockstep_entity::run_change;
 use sea_orm::{
@@ -13,8 +13,9 @@ use uuid::Uuid;
 
 use crate::column::{count, from_json, parse, parse_optional};
 use crate::lookup::first;
-use crate::page::{Page, PageRequest, contains_in_any_case};
+use crate::page::{Page, PageRequest};
 use crate::place::is_unmade;
+use crate::search::begin_words;
 use crate::{Store, StoreError};
 
 /// An entry of the change log of a run.
@@ -72,7 +73,7 @@ pub struct ChangedMember {
 }
 
 /// Restricts a change log.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct ChangeFilter {
     /// Only these kinds of object.
     pub kinds: Option<Vec<ObjectKind>>,
@@ -84,7 +85,7 @@ pub struct ChangeFilter {
     pub reasons: Option<Vec<ChangeReasonCode>>,
     /// Only what is held by these limits.
     pub hold_categories: Option<Vec<HoldCategory>>,
-    /// Only names that contain this text.
+    /// Only names with a word that begins so, for each word of this text.
     pub search: Option<String>,
     /// Only changes of this user or team, or of a membership of it.
     pub object: Option<Uuid>,
@@ -228,17 +229,12 @@ impl Store {
     }
 }
 
-fn condition(filter: &ChangeFilter) -> Condition {
+pub(crate) fn condition(filter: &ChangeFilter) -> Condition {
     use run_change::Column;
-    let search = filter
-        .search
-        .as_deref()
-        .filter(|text| !text.is_empty())
-        .map(|text| {
-            Condition::any()
-                .add(contains_in_any_case(Column::DisplayName, text))
-                .add(contains_in_any_case(Column::MemberName, text))
-        });
+    let search = filter.search.as_deref().map(|text| {
+        let words = searched_words(text);
+        begin_words(&words, &[Column::SearchKey, Column::MemberSearchKey])
+    });
     let object = filter.object.map(|id| {
         Condition::any()
             .add(Column::PlatformId.eq(id))

@@ -1,9 +1,9 @@
 //! Pages of lists: a stable order, a cursor of the order's own key, and the number of all.
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, Order, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, Select, Value,
+    ColumnTrait as _, Condition, EntityTrait, FromQueryResult, Order, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Value,
 };
 
 use lockstep_domain::{IntegrationId, TeamId, TestId, UserId};
@@ -34,21 +34,6 @@ macro_rules! id_keys {
 }
 
 id_keys!(UserId, TeamId, IntegrationId, TestId);
-
-/// The pattern of LIKE for texts that contain `text`; `\\` escapes what LIKE would read as a wildcard.
-pub(crate) fn contains(text: &str) -> String {
-    let plain = text
-        .replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_");
-    format!("%{plain}%")
-}
-
-/// Whether a column contains a text, without regard to case as far as the database knows it: SQLite folds ASCII alone.
-pub(crate) fn contains_in_any_case<C: ColumnTrait>(column: C, text: &str) -> Expr {
-    let pattern = LikeExpr::new(contains(&text.to_lowercase())).escape('\\');
-    Expr::expr(Func::lower(Expr::col(column))).like(pattern)
-}
 
 /// Which part of a list is asked for. `after` and `before` are keys of rows, exclusive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -129,6 +114,42 @@ impl<T> Page<T> {
     }
 }
 
+/// What a list is ordered by, expression by expression, of which the last tells all rows apart.
+pub(crate) struct Keys<K> {
+    /// The expressions.
+    pub(crate) expressions: Vec<Expr>,
+    /// What they are for a row at a place.
+    pub(crate) values: fn(&K) -> Vec<Value>,
+    /// Whether the greatest comes first.
+    pub(crate) descending: bool,
+    /// Which indexes fit the statement.
+    pub(crate) fit: Fit,
+}
+
+/// Which indexes PostgreSQL can read the rows of a list by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// Those of the organization, one of which has the order.
+    Any,
+    /// The one by name alone.
+    Names,
+    /// The one over words alone, which has no order.
+    Words,
+}
+
+impl<K> Keys<K> {
+    /// Whether a row stands after, or before, a place.
+    fn beyond(&self, place: &K, after: bool) -> Expr {
+        let row = Expr::tuple(self.expressions.clone());
+        let place = Expr::tuple((self.values)(place).into_iter().map(Expr::val));
+        if after == self.descending {
+            row.lt(place)
+        } else {
+            row.gt(place)
+        }
+    }
+}
+
 impl Store {
     /// Reads a page of a list that one column orders, newest first when `descending`.
     pub(crate) async fn page<E, K>(
@@ -143,31 +164,53 @@ impl Store {
         E::Model: FromQueryResult + Sized + Send + Sync,
         K: Key,
     {
+        let keys = Keys {
+            expressions: vec![key.into_expr()],
+            values: |key: &K| vec![key.value()],
+            descending,
+            fit: Fit::Any,
+        };
+        self.page_by(all.clone(), all, &keys, request).await
+    }
+
+    /// Reads a page of a list. `walked` are the same rows as `all`, where another statement for them suits the order.
+    pub(crate) async fn page_by<E, K>(
+        &self,
+        all: Select<E>,
+        walked: Select<E>,
+        keys: &Keys<K>,
+        request: &PageRequest<K>,
+    ) -> Result<Page<E::Model>, StoreError>
+    where
+        E: EntityTrait,
+        E::Model: FromQueryResult + Sized + Send + Sync,
+    {
         let operation = "read a page";
         let total = all
-            .clone()
             .count(self.db())
             .await
             .map_err(StoreError::of(operation))?;
-        let beyond = |at: Option<K>, later: bool| {
-            at.map(K::value)
-                .map(|at| if later { key.gt(at) } else { key.lt(at) })
+        let beyond = |place: &Option<K>, after| place.as_ref().map(|at| keys.beyond(at, after));
+        let mut rows = walked.filter(
+            Condition::all()
+                .add_option(beyond(&request.after, true))
+                .add_option(beyond(&request.before, false)),
+        );
+        for key in &keys.expressions {
+            let order = if request.from_end == keys.descending {
+                Order::Asc
+            } else {
+                Order::Desc
+            };
+            rows = rows.order_by(key.clone(), order);
+        }
+        let limit = request.limit + 1;
+        let rows = match keys.fit {
+            // Told how few rows are wanted, PostgreSQL would sort what is left of the list, see `lookup`.
+            Fit::Any => first(self.db(), rows, limit).await,
+            Fit::Names | Fit::Words => rows.limit(limit).all(self.db()).await,
         };
-        let order = if request.from_end == descending {
-            Order::Asc
-        } else {
-            Order::Desc
-        };
-        let rows = all
-            .filter(
-                Condition::all()
-                    .add_option(beyond(request.after, !descending))
-                    .add_option(beyond(request.before, descending)),
-            )
-            .order_by(key, order);
-        let rows = first(self.db(), rows, request.limit + 1)
-            .await
-            .map_err(StoreError::of(operation))?;
+        let rows = rows.map_err(StoreError::of(operation))?;
         Ok(Page::cut(rows, request, total))
     }
 }

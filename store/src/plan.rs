@@ -1,6 +1,8 @@
 //! Plans: what was decided, stored as rows of the change log before anything is done.
 
-use lockstep_domain::{ChangeId, ChangeOutcome, ObjectKind, RunStage, RunWarning, TeamId, TeamKey};
+use lockstep_domain::{
+    ChangeId, ChangeOutcome, ObjectKind, RunStage, RunWarning, TeamId, TeamKey, search_key,
+};
 use lockstep_entity::{run, run_change};
 use lockstep_sync::inbound::memberships::PlannedMembership;
 use lockstep_sync::inbound::teams::PlannedTeam;
@@ -248,6 +250,8 @@ impl Store {
             depends_on: Set(None),
             event_sequence: Set(None),
             occurred_at: Set(self.now()),
+            search_key: Set(String::new()),
+            member_search_key: Set(String::new()),
         }
     }
 }
@@ -281,11 +285,15 @@ async fn insert_rows(tx: &RunTx, mut rows: Vec<run_change::ActiveModel>) -> Resu
     let count = signed(rows.len() as u64);
     for (n, row) in (0_i64..).zip(&mut rows) {
         row.sequence = Set(run.change_count - count + n + 1);
+        row.search_key = Set(search_key(&[row.display_name.as_ref()]));
+        if let Some(member) = row.member_name.as_ref() {
+            row.member_search_key = Set(search_key(&[member]));
+        }
         if row.outcome.as_ref() == ChangeOutcome::Skipped.as_str() {
             row.event_sequence = Set(Some(run.sequence - count + n));
         }
     }
-    for chunk in rows.chunks(rows_per_statement(34)) {
+    for chunk in rows.chunks(rows_per_statement(36)) {
         run_change::Entity::insert_many(chunk.iter().cloned())
             .exec_without_returning(tx)
             .await

@@ -6,7 +6,7 @@ use lockstep_domain::{
 };
 use lockstep_entity::team;
 use lockstep_sync::inbound::names::choose;
-use sea_orm::sea_query::{LikeExpr, LockType};
+use sea_orm::sea_query::LockType;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
     QueryFilter as _, QuerySelect as _,
@@ -15,25 +15,29 @@ use uuid::Uuid;
 
 use crate::column::{parse, parse_optional, rows_per_statement};
 use crate::dirty::kind_of;
-use crate::page::{Page, PageRequest, contains};
+use crate::order::{ListOrder, Ordered, Place};
+use crate::page::{Page, PageRequest};
+use crate::search::Searched;
 use crate::team_neighbourhood::names_in_use;
 use crate::{Store, StoreError, Tx};
 
 /// Restricts a list of teams.
 #[derive(Debug, Clone, Default)]
 pub struct TeamFilter {
-    /// Only teams with this status.
-    pub status: Option<TeamStatus>,
+    /// Only teams with one of these statuses.
+    pub statuses: Option<Vec<TeamStatus>>,
     /// Only teams managed there.
-    pub origin: Option<RecordOrigin>,
+    pub origins: Option<Vec<RecordOrigin>>,
     /// Only teams made from one of these.
     pub sources: Option<Vec<TeamSource>>,
-    /// Only teams whose name contains this text.
+    /// Only teams with a word of the name that begins so, for each word of this text.
     pub search: Option<String>,
+    /// In which order.
+    pub order: ListOrder,
 }
 
 impl Store {
-    /// Returns a page of teams in the order of their creation.
+    /// Returns a page of teams. Its places must be of the order.
     ///
     /// # Errors
     /// When the database fails.
@@ -41,10 +45,25 @@ impl Store {
         &self,
         organization: OrganizationId,
         filter: &TeamFilter,
-        request: &PageRequest<TeamId>,
+        request: &PageRequest<Place<TeamId>>,
     ) -> Result<Page<Team>, StoreError> {
-        let all = team::Entity::in_organization(organization.0).filter(condition(filter));
-        self.page(all, team::Column::Id, false, request)
+        use team::Column;
+        let search = filter.search.as_deref();
+        let searched = Searched {
+            organization: Column::OrganizationId,
+            key: Column::SearchKey,
+        };
+        let ordered = Ordered {
+            id: Column::Id,
+            key: Column::SearchKey,
+        };
+        let rows = self.rows_of(organization, search, filter.order.by, &searched);
+        let some = |rows| {
+            let rows = team::Entity::find().filter(rows);
+            rows.filter(condition(filter))
+        };
+        let keys = filter.order.keys(ordered, rows.fit);
+        self.page_by(some(rows.all), some(rows.walked), &keys, request)
             .await?
             .try_map(read_team)
     }
@@ -141,6 +160,7 @@ impl Store {
         team::Entity::update_many()
             .col_expr(team::Column::Name, team.name.as_str().into())
             .col_expr(team::Column::NameKey, name_key(&team.name).into())
+            .col_expr(team::Column::SearchKey, team.search_key().into())
             .col_expr(team::Column::NameIsLocal, team.name_is_local.into())
             .col_expr(team::Column::YearlyBudget, team.yearly_budget.into())
             .col_expr(team::Column::UpdatedAt, self.now().into())
@@ -164,29 +184,22 @@ impl Store {
 
 fn condition(filter: &TeamFilter) -> Condition {
     use team::Column;
-    let search = filter
-        .search
-        .as_deref()
-        .map(name_key)
-        .filter(|text| !text.is_empty())
-        .map(|text| Column::NameKey.like(LikeExpr::new(contains(&text)).escape('\\')));
+    let statuses = filter
+        .statuses
+        .as_ref()
+        .map(|all| Column::Status.is_in(all.iter().map(|status| status.as_str())));
+    let origins = filter
+        .origins
+        .as_ref()
+        .map(|all| Column::Origin.is_in(all.iter().map(|origin| origin.as_str())));
     let sources = filter
         .sources
         .as_ref()
-        .map(|sources| Column::Source.is_in(sources.iter().map(|source| source.as_str())));
+        .map(|all| Column::Source.is_in(all.iter().map(|source| source.as_str())));
     Condition::all()
-        .add_option(
-            filter
-                .status
-                .map(|status| Column::Status.eq(status.as_str())),
-        )
-        .add_option(
-            filter
-                .origin
-                .map(|origin| Column::Origin.eq(origin.as_str())),
-        )
+        .add_option(statuses)
+        .add_option(origins)
         .add_option(sources)
-        .add_option(search)
 }
 
 pub(crate) async fn teams_by_id(
@@ -252,5 +265,6 @@ pub(crate) fn write_team(team: &Team) -> team::ActiveModel {
         yearly_budget: Set(team.yearly_budget),
         created_at: Set(team.created_at),
         updated_at: Set(team.updated_at),
+        search_key: Set(team.search_key()),
     }
 }

@@ -118,7 +118,7 @@ impl Store {
             .iter()
             .map(|intent| write_team(&self.changed(lease, intent, present.get(&intent.team))))
             .collect();
-        for chunk in rows.chunks(rows_per_statement(17)) {
+        for chunk in rows.chunks(rows_per_statement(18)) {
             let written = [
                 Column::IntegrationId,
                 Column::Source,
@@ -132,6 +132,7 @@ impl Store {
                 Column::ArchivedAt,
                 Column::Origin,
                 Column::UpdatedAt,
+                Column::SearchKey,
             ];
             team::Entity::insert_many(chunk.iter().cloned())
                 .on_conflict(

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_domain::{ExternalId, ObjectKind, TeamFields, TeamId, TeamStatus, name_key};
+use lockstep_domain::{
+    ExternalId, ObjectKind, TeamFields, TeamId, TeamStatus, name_key, search_key,
+};
 use lockstep_entity::run_change;
 use lockstep_sync::inbound::names::choose;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, JsonValue, QueryFilter as _, QuerySelect as _};
@@ -117,6 +119,7 @@ pub(crate) async fn note_name(
         .map_err(StoreError::of(operation))?;
     run_change::Entity::update_many()
         .col_expr(run_change::Column::DisplayName, name.into())
+        .col_expr(run_change::Column::SearchKey, search_key(&[name]).into())
         .filter(run_change::Column::RunId.eq(lease.run_id.0))
         .filter(run_change::Column::PlatformId.eq(team.0))
         .exec(tx)

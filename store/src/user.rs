@@ -5,14 +5,15 @@ use lockstep_domain::{
     RecordOrigin, Role, RunId, TeamId, UserId, UserLink, UserStatus,
 };
 use lockstep_entity::{membership, platform_user, user_link};
-use sea_orm::sea_query::LikeExpr;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
     PaginatorTrait as _, QueryFilter as _, QuerySelect as _,
 };
 
 use crate::column::{from_optional_json, parse, parse_optional, rows_per_statement};
-use crate::page::{Page, PageRequest, contains, contains_in_any_case};
+use crate::order::{ListOrder, Ordered, Place};
+use crate::page::{Page, PageRequest};
+use crate::search::Searched;
 use crate::{Store, StoreError, Tx};
 
 /// Restricts a list of users.
@@ -26,8 +27,10 @@ pub struct UserFilter {
     pub origins: Option<Vec<RecordOrigin>>,
     /// Only users of this team.
     pub team: Option<TeamId>,
-    /// Only users whose name or address contains this text.
+    /// Only users with a word of name or address that begins so, for each word of this text.
     pub search: Option<String>,
+    /// In which order.
+    pub order: ListOrder,
 }
 
 /// A user who is created by hand.
@@ -149,7 +152,7 @@ impl Store {
             .collect()
     }
 
-    /// Returns a page of users in the order of their creation.
+    /// Returns a page of users. Its places must be of the order.
     ///
     /// # Errors
     /// When the database fails.
@@ -157,10 +160,25 @@ impl Store {
         &self,
         organization: OrganizationId,
         filter: &UserFilter,
-        request: &PageRequest<UserId>,
+        request: &PageRequest<Place<UserId>>,
     ) -> Result<Page<PlatformUser>, StoreError> {
-        let all = platform_user::Entity::in_organization(organization.0).filter(condition(filter));
-        self.page(all, platform_user::Column::Id, false, request)
+        use platform_user::Column;
+        let search = filter.search.as_deref();
+        let searched = Searched {
+            organization: Column::OrganizationId,
+            key: Column::SearchKey,
+        };
+        let ordered = Ordered {
+            id: Column::Id,
+            key: Column::SearchKey,
+        };
+        let rows = self.rows_of(organization, search, filter.order.by, &searched);
+        let some = |rows| {
+            let rows = platform_user::Entity::find().filter(rows);
+            rows.filter(condition(filter))
+        };
+        let keys = filter.order.keys(ordered, rows.fit);
+        self.page_by(some(rows.all), some(rows.walked), &keys, request)
             .await?
             .try_map(read_user)
     }
@@ -284,18 +302,6 @@ fn members_of(team: TeamId) -> sea_orm::sea_query::SelectStatement {
 
 fn condition(filter: &UserFilter) -> Condition {
     use platform_user::Column;
-    let search = filter
-        .search
-        .as_deref()
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-        .map(|text| {
-            let address = contains(AddressKey::of(text).as_str());
-            Condition::any()
-                .add(contains_in_any_case(Column::GivenName, text))
-                .add(contains_in_any_case(Column::FamilyName, text))
-                .add(Column::EmailKey.like(LikeExpr::new(address).escape('\\')))
-        });
     let mut all = Condition::all()
         .add_option(
             filter
@@ -317,9 +323,6 @@ fn condition(filter: &UserFilter) -> Condition {
         );
     if let Some(team) = filter.team {
         all = all.add(Column::Id.in_subquery(members_of(team)));
-    }
-    if let Some(search) = search {
-        all = all.add(search);
     }
     all
 }
@@ -400,6 +403,7 @@ pub(crate) fn write_user(
         image_url: Set(user.image_url.clone()),
         created_at: Set(user.created_at),
         updated_at: Set(user.updated_at),
+        search_key: Set(user.search_key()),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Loaders of teams and of who belongs to them.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
@@ -12,7 +11,7 @@ use lockstep_store::StoreError;
 use lockstep_store::membership::{MembersRequest, Membership};
 use lockstep_store::page::{Page, PageRequest};
 
-use super::{Reader, by_key};
+use super::{Reader, by_key, by_request};
 
 /// Key of a page of the members of a team.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -189,15 +188,4 @@ impl Loader<ManagerOf> for Reader {
             .map(|(user, manager)| (ManagerOf(user), manager))
             .collect())
     }
-}
-
-/// Puts together who is asked for with the same request, so that each distinct one is read once.
-fn by_request<'a, R: Hash + Eq, I>(
-    keys: impl Iterator<Item = (&'a R, I)>,
-) -> HashMap<&'a R, Vec<I>> {
-    let mut asked: HashMap<&R, Vec<I>> = HashMap::new();
-    for (request, item) in keys {
-        asked.entry(request).or_default().push(item);
-    }
-    asked
 }

@@ -6,6 +6,7 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use lockstep_domain::{ChangeAction as Action, ObjectFields, RunId, TeamId, UserId};
 use lockstep_store::Store;
 use lockstep_store::change::{self as stored, ChangeFilter};
+use lockstep_store::history::HistoryRequest;
 use uuid::Uuid;
 
 use super::enums::{
@@ -14,10 +15,10 @@ use super::enums::{
 };
 use super::reference::DirectoryObjectRef;
 use super::run::Run;
-use super::user::domain_all;
 use crate::error::{Failure, Result};
+use crate::filter;
 use crate::id::GlobalId;
-use crate::loader::Loaders;
+use crate::loader::{HistoryOf, Loaders};
 use crate::page::{Edges, Paging, connection};
 use crate::scalar::{Timestamp, int};
 
@@ -116,7 +117,7 @@ pub(crate) struct ChangeReason {
     code: ChangeReasonCode,
     /// The reason in a sentence fit to be shown to a person.
     message: String,
-    /// The field at fault, null when no single field is (E-048).
+    /// The field at fault, null when no single field is.
     field: Option<String>,
     /// Whether a later run tries again by itself.
     retryable: bool,
@@ -187,7 +188,25 @@ impl RunChangeConnection {
     }
 }
 
-/// Restricts a change log; conditions are combined with AND.
+impl RunChangeConnection {
+    /// Loads a page of the history of a user or team of the organization. Only an owner may see it.
+    pub(crate) async fn history(
+        ctx: &Context<'_>,
+        whose: Uuid,
+        filter: Option<RunChangeFilter>,
+        paging: &Paging,
+    ) -> Result<Self> {
+        let request = HistoryRequest {
+            filter: filter.unwrap_or_default().stored(ChangeFilter::default())?,
+            page: paging.request()?,
+        };
+        let page = Loaders::one(ctx, HistoryOf(whose, request)).await?;
+        let page = page.ok_or_else(|| Failure::Fault("nothing has a history".to_owned()))?;
+        Ok(Self(Edges::of(page, |change| change.id, RunChange::from)))
+    }
+}
+
+/// Restricts a change log; conditions are combined with AND. A list has at most 100 values.
 #[derive(Debug, Clone, Default, InputObject)]
 pub(crate) struct RunChangeFilter {
     /// Only changes of these kinds of object.
@@ -196,7 +215,8 @@ pub(crate) struct RunChangeFilter {
     actions: Option<Vec<ChangeAction>>,
     /// Only these outcomes.
     outcomes: Option<Vec<ChangeOutcome>>,
-    /// Only changes whose object's or member's display name contains this text, without regard to case.
+    /// Only changes which each word of this text fits: it begins a word of the display name of the object or of the member,
+    /// without regard to case, accents and order. At most 256 characters and 20 words.
     search: Option<String>,
     /// Only changes with one of these reasons.
     reasons: Option<Vec<ChangeReasonCode>>,
@@ -208,26 +228,25 @@ pub(crate) struct RunChangeFilter {
 
 impl RunChangeFilter {
     /// Narrows `within`.
-    pub(crate) fn stored(self, within: ChangeFilter) -> ChangeFilter {
-        let outcomes = self.outcomes.map(domain_all);
-        ChangeFilter {
-            kinds: self.types.map(|types| {
-                let kinds = types.into_iter().flat_map(DirectoryObjectType::domain);
-                kinds.copied().collect()
-            }),
-            actions: self.actions.map(domain_all),
+    pub(crate) fn stored(self, within: ChangeFilter) -> Result<ChangeFilter> {
+        let kinds = |types: Vec<DirectoryObjectType>| {
+            let kinds = types.into_iter().flat_map(DirectoryObjectType::domain);
+            kinds.copied().collect()
+        };
+        let reasons = |codes: Vec<ChangeReasonCode>| {
+            let codes = codes.into_iter().flat_map(ChangeReasonCode::domain);
+            codes.collect()
+        };
+        let outcomes = filter::values("outcomes", self.outcomes)?;
+        Ok(ChangeFilter {
+            kinds: filter::checked("types", self.types)?.map(kinds),
+            actions: filter::values("actions", self.actions)?,
             outcomes: both(within.outcomes, outcomes),
-            reasons: self.reasons.map(|codes| {
-                codes
-                    .into_iter()
-                    .flat_map(ChangeReasonCode::domain)
-                    .collect()
-            }),
-            hold_categories: self.hold_categories.map(domain_all),
-            // No name has control characters, and PostgreSQL refuses one of them in any text.
-            search: self.search.map(|text| text.replace(char::is_control, "")),
+            reasons: filter::checked("reasons", self.reasons)?.map(reasons),
+            hold_categories: filter::values("holdCategories", self.hold_categories)?,
+            search: filter::search(self.search)?,
             object: self.node_id.map(|id| object(&id)),
-        }
+        })
     }
 }
 

@@ -80,7 +80,7 @@ impl Hold {
             outcomes: Some(held),
             ..ChangeFilter::default()
         };
-        let filter = filter.unwrap_or_default().stored(held);
+        let filter = filter.unwrap_or_default().stored(held)?;
         let paging = Paging {
             first,
             after,

@@ -17,9 +17,9 @@ use super::rules::{InboundSyncRules, SyncRules};
 use super::run::{Run, RunConnection, RunError, RunFilter, RunOrder};
 use super::schedule::{DataFreshness, SyncSchedule};
 use super::setup::SetupGuide;
-use super::user::domain_all;
 use crate::app;
 use crate::error::Result;
+use crate::filter;
 use crate::id::GlobalId as _;
 use crate::loader::{
     ActiveRunOf, CredentialOf, EntitledTo, LatestRunOf, LatestTestOf, Loaders, OpenHoldOf,
@@ -57,8 +57,8 @@ impl Integration {
     }
 
     /// Which way data flows.
-    async fn direction(&self) -> SyncDirection {
-        self.0.direction.into()
+    async fn direction(&self) -> Result<SyncDirection> {
+        self.0.direction.try_into()
     }
 
     /// Where the integration stands.
@@ -66,7 +66,7 @@ impl Integration {
         self.0.state.into()
     }
 
-    /// Why automatic runs are paused, null unless the state is PAUSED (E-100).
+    /// Why automatic runs are paused, null unless the state is PAUSED.
     async fn pause(&self, ctx: &Context<'_>) -> Result<Option<IntegrationPause>> {
         let Some(pause) = self.0.pause.as_ref() else {
             return Ok(None);
@@ -78,13 +78,13 @@ impl Integration {
         Ok(Some(IntegrationPause::of(pause, run)))
     }
 
-    /// Tenant, client and secret, null until set. The secret itself is never returned (E-037).
+    /// Tenant, client and secret, null until set. The secret itself is never returned.
     async fn credential(&self, ctx: &Context<'_>) -> Result<Option<EntraCredential>> {
         let credential = Loaders::one(ctx, CredentialOf(self.0.id)).await?;
         Ok(credential.map(|credential| EntraCredential::of(&credential, app(ctx).store.now())))
     }
 
-    /// Language of e-mails to users an inbound run creates (E-038).
+    /// Language of e-mails to users an inbound run creates.
     async fn default_language(&self) -> Option<LanguageTag> {
         self.0.default_language.clone().map(LanguageTag)
     }
@@ -104,7 +104,7 @@ impl Integration {
         DataFreshness(Arc::clone(&self.0))
     }
 
-    /// How to set the integration up, step by step (E-015 to E-029, E-036).
+    /// How to set the integration up, step by step.
     async fn setup_guide(&self) -> SetupGuide {
         SetupGuide::entra()
     }
@@ -149,7 +149,7 @@ impl Integration {
         )))
     }
 
-    /// What keeps the integration from being activated; empty when nothing does (E-057).
+    /// What keeps the integration from being activated; empty when nothing does.
     async fn activation_blockers(&self, ctx: &Context<'_>) -> Result<Vec<ActivationBlocker>> {
         let now = app(ctx).store.now();
         let credential = Loaders::one(ctx, CredentialOf(self.0.id)).await?;
@@ -188,12 +188,12 @@ impl Integration {
             .map(Run::from))
     }
 
-    /// When the next automatic run starts, null when none is planned (E-062, E-063).
+    /// When the next automatic run starts, null when none is planned.
     async fn next_run_at(&self) -> Option<Timestamp> {
         self.0.next_start_at.map(Timestamp)
     }
 
-    /// Runs of the integration (E-072, E-073).
+    /// Runs of the integration.
     #[graphql(complexity = "page::size(first, last) * child_complexity + page::STATEMENTS")]
     #[expect(
         clippy::too_many_arguments,
@@ -217,7 +217,7 @@ impl Integration {
     ) -> Result<RunConnection> {
         let filter = filter
             .unwrap_or_default()
-            .stored(Some(self.0.id), order_by.unwrap_or_default());
+            .stored(Some(self.0.id), order_by.unwrap_or_default())?;
         let paging = Paging {
             first,
             after,
@@ -303,7 +303,7 @@ connection! {
     total
 }
 
-/// Restricts a list of integrations; conditions are combined with AND.
+/// Restricts a list of integrations; conditions are combined with AND. A list has at most 100 values.
 #[derive(Debug, Clone, Default, InputObject)]
 pub(crate) struct IntegrationFilter {
     /// Only integrations in one of these states.
@@ -311,7 +311,7 @@ pub(crate) struct IntegrationFilter {
 }
 
 impl IntegrationFilter {
-    pub(crate) fn states(self) -> Option<Vec<lockstep_domain::IntegrationState>> {
-        self.states.map(domain_all)
+    pub(crate) fn states(self) -> Result<Option<Vec<lockstep_domain::IntegrationState>>> {
+        filter::values("states", self.states)
     }
 }

@@ -1,6 +1,7 @@
 //! Who belongs to teams, seen from the team and from the user.
 
 use async_graphql::{Context, Object};
+use futures::future::try_join_all;
 use lockstep_domain as domain;
 use lockstep_store::membership::Membership;
 
@@ -21,6 +22,12 @@ connection! {
     TeamMemberConnection of TeamMemberEdge;
     /// Number of users in the team that match.
     total
+    {
+        /// The users of the page, without what the membership says.
+        async fn nodes(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
+            try_join_all(self.0.items.iter().map(|edge| edge.node_of(ctx))).await
+        }
+    }
 }
 
 connection! {
@@ -28,6 +35,12 @@ connection! {
     UserTeamConnection of UserTeamEdge;
     /// Number of teams of the user.
     total
+    {
+        /// The teams of the page, without what the membership says.
+        async fn nodes(&self, ctx: &Context<'_>) -> Result<Vec<Team>> {
+            try_join_all(self.0.items.iter().map(|edge| edge.node_of(ctx))).await
+        }
+    }
 }
 
 /// A membership seen from its team.
@@ -56,6 +69,14 @@ macro_rules! membership_edge {
             }
         }
 
+        impl $edge {
+            async fn node_of(&self, ctx: &Context<'_>) -> Result<$node> {
+                let node = Loaders::one(ctx, self.row.$key).await?;
+                node.map($node::from)
+                    .ok_or_else(|| Failure::Fault("a membership leads nowhere".to_owned()))
+            }
+        }
+
         $(#[$meta])*
         #[Object]
         impl $edge {
@@ -66,9 +87,7 @@ macro_rules! membership_edge {
 
             $(#[$node_meta])*
             async fn node(&self, ctx: &Context<'_>) -> Result<$node> {
-                let node = Loaders::one(ctx, self.row.$key).await?;
-                node.map($node::from)
-                    .ok_or_else(|| Failure::Fault("a membership leads nowhere".to_owned()))
+                self.node_of(ctx).await
             }
 
             /// Role of the user in the team.

@@ -1,12 +1,13 @@
 //! Organizations, add-ons, and who is asking.
 
 use async_graphql::{Context, ID, Object, SimpleObject};
-use lockstep_domain::ActorKind as Kind;
+use lockstep_domain::{ActorKind as Kind, PlatformUser};
+use lockstep_store::order::{OrderBy, Place};
 use lockstep_store::organization as stored;
 
 use super::enums::{ActorKind, Feature, OrganizationRole, Permission};
-use super::team::{Team, TeamConnection, TeamFilter};
-use super::user::{User, UserConnection, UserFilter};
+use super::team::{Team, TeamConnection, TeamFilter, TeamOrder};
+use super::user::{User, UserConnection, UserFilter, UserOrder};
 use crate::app;
 use crate::error::{Failure, Result};
 use crate::id::GlobalId as _;
@@ -68,8 +69,12 @@ impl Organization {
         self.0.change_retention_days
     }
 
-    /// Users of the organization, synchronized or local. Refused with FORBIDDEN to staff of another organization.
+    /// Users of the organization, synchronized or local, by name unless ordered otherwise. Refused with FORBIDDEN to staff of another organization.
     #[graphql(complexity = "page::size(first, last) * child_complexity + 1")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is an argument of the field"
+    )]
     async fn users(
         &self,
         ctx: &Context<'_>,
@@ -80,25 +85,38 @@ impl Organization {
         last: Option<i32>,
         #[graphql(desc = "Returns edges before this cursor.")] before: Option<String>,
         #[graphql(desc = "Restricts the list.")] filter: Option<UserFilter>,
+        #[graphql(
+            desc = "Order of the list.",
+            default_with = "Some(UserOrder::default())"
+        )]
+        order_by: Option<UserOrder>,
     ) -> Result<UserConnection> {
         self.check_belongs(ctx)?;
-        let request = Paging {
+        let filter = filter
+            .unwrap_or_default()
+            .stored(order_by.unwrap_or_default())?;
+        let paging = Paging {
             first,
             after,
             last,
             before,
-        }
-        .request()?;
-        let page = app(ctx)
-            .store
-            .users(self.0.id, &filter.unwrap_or_default().stored(), &request)
-            .await?;
-        Ok(UserConnection(Edges::of(page, |user| user.id, User::from)))
+        };
+        let request = paging.ordered(filter.order)?;
+        let page = app(ctx).store.users(self.0.id, &filter, &request).await?;
+        let place = |user: &PlatformUser| match filter.order.by {
+            OrderBy::Creation => Place::Created(user.id),
+            OrderBy::Name => Place::Named(user.search_key(), user.id),
+        };
+        Ok(UserConnection(Edges::of(page, place, User::from)))
     }
 
-    /// Teams of the organization, synchronized or local, archived ones too. Refused with FORBIDDEN to staff of another
+    /// Teams of the organization, synchronized or local, archived ones too, by name unless ordered otherwise. Refused with FORBIDDEN to staff of another
     /// organization.
     #[graphql(complexity = "page::size(first, last) * child_complexity + 1")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is an argument of the field"
+    )]
     async fn teams(
         &self,
         ctx: &Context<'_>,
@@ -109,20 +127,29 @@ impl Organization {
         last: Option<i32>,
         #[graphql(desc = "Returns edges before this cursor.")] before: Option<String>,
         #[graphql(desc = "Restricts the list.")] filter: Option<TeamFilter>,
+        #[graphql(
+            desc = "Order of the list.",
+            default_with = "Some(TeamOrder::default())"
+        )]
+        order_by: Option<TeamOrder>,
     ) -> Result<TeamConnection> {
         self.check_belongs(ctx)?;
-        let request = Paging {
+        let filter = filter
+            .unwrap_or_default()
+            .stored(order_by.unwrap_or_default())?;
+        let paging = Paging {
             first,
             after,
             last,
             before,
-        }
-        .request()?;
-        let page = app(ctx)
-            .store
-            .teams(self.0.id, &filter.unwrap_or_default().stored(), &request)
-            .await?;
-        Ok(TeamConnection(Edges::of(page, |team| team.id, Team::from)))
+        };
+        let request = paging.ordered(filter.order)?;
+        let page = app(ctx).store.teams(self.0.id, &filter, &request).await?;
+        let place = |team: &lockstep_domain::Team| match filter.order.by {
+            OrderBy::Creation => Place::Created(team.id),
+            OrderBy::Name => Place::Named(team.search_key(), team.id),
+        };
+        Ok(TeamConnection(Edges::of(page, place, Team::from)))
     }
 }
 
@@ -154,7 +181,7 @@ impl Entitlement {
 #[derive(Debug, Clone)]
 pub(crate) struct Actor(pub(crate) lockstep_domain::Actor);
 
-/// Who did something, as they were at that time: later changes of name, address or picture do not show here (E-076).
+/// Who did something, as they were at that time: later changes of name, address or picture do not show here.
 #[Object]
 impl Actor {
     /// The kind of actor.
@@ -203,7 +230,7 @@ impl Viewer<'_> {
         self.0.organization.clone().map(Organization)
     }
 
-    /// The role of the principal in the organization, null for staff who belong to none (E-004).
+    /// The role of the principal in the organization, null for staff who belong to none.
     async fn role(&self) -> Option<OrganizationRole> {
         self.0.user.as_ref().map(|user| user.role.into())
     }

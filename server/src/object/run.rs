@@ -19,9 +19,9 @@ use super::organization::Actor;
 use super::problem::ProblemGroup;
 use super::rules::SyncRulesVersion;
 use super::summary::{RunCost, RunSummary};
-use super::user::domain_all;
 use crate::app;
 use crate::error::{Failure, Result};
+use crate::filter;
 use crate::id::GlobalId as _;
 use crate::loader::{Loaders, RulesOf};
 use crate::page::{self, Edges, Paging, connection};
@@ -59,12 +59,12 @@ impl Run {
         self.0.kind.into()
     }
 
-    /// Where the run stands (E-080, E-081).
+    /// Where the run stands.
     async fn state(&self) -> RunState {
         self.0.state.into()
     }
 
-    /// What started the run (E-075 to E-079).
+    /// What started the run.
     async fn trigger(&self) -> RunTrigger {
         RunTrigger {
             kind: self.0.trigger.into(),
@@ -72,7 +72,7 @@ impl Run {
         }
     }
 
-    /// When the run was asked for (E-074).
+    /// When the run was asked for.
     async fn triggered_at(&self) -> Timestamp {
         self.0.triggered_at.into()
     }
@@ -98,7 +98,7 @@ impl Run {
         RunProgress::of(&self.0)
     }
 
-    /// Changes counted by kind of object, complete once the run has finished (E-084 to E-090).
+    /// Changes counted by kind of object, complete once the run has finished.
     async fn summary(&self) -> RunSummary {
         RunSummary(self.0.summary)
     }
@@ -141,7 +141,7 @@ impl Run {
         self.0.plan_hash.as_deref()
     }
 
-    /// Why the run failed, null unless the state is FAILED (E-082, E-091).
+    /// Why the run failed, null unless the state is FAILED.
     async fn error(&self) -> Option<RunError> {
         self.0.error.as_ref().map(RunError::from)
     }
@@ -175,7 +175,7 @@ impl Run {
         #[graphql(desc = "Returns edges before this cursor.")] before: Option<String>,
         #[graphql(desc = "Restricts the list.")] filter: Option<RunChangeFilter>,
     ) -> Result<RunChangeConnection> {
-        let filter = filter.unwrap_or_default().stored(ChangeFilter::default());
+        let filter = filter.unwrap_or_default().stored(ChangeFilter::default())?;
         let paging = Paging {
             first,
             after,
@@ -212,8 +212,7 @@ impl Run {
 pub(crate) struct RunTrigger {
     /// The kind of trigger.
     kind: RunTriggerKind,
-    /// Who started the run, as they were then: name, e-mail address and picture are kept. Null for automatic runs
-    /// (E-076, E-077).
+    /// Who started the run, as they were then: name, e-mail address and picture are kept. Null for automatic runs.
     by: Option<Actor>,
 }
 
@@ -331,7 +330,7 @@ impl RunConnection {
     }
 }
 
-/// Restricts a list of runs; conditions are combined with AND.
+/// Restricts a list of runs; conditions are combined with AND. A list has at most 100 values.
 #[derive(Debug, Clone, Default, InputObject)]
 pub(crate) struct RunFilter {
     /// Only runs in one of these states.
@@ -351,16 +350,16 @@ impl RunFilter {
         self,
         integration: Option<IntegrationId>,
         order: RunOrder,
-    ) -> stored::RunFilter {
-        stored::RunFilter {
+    ) -> Result<stored::RunFilter> {
+        Ok(stored::RunFilter {
             integration,
-            states: self.states.map(domain_all),
-            kinds: self.kinds.map(domain_all),
-            triggers: self.triggers.map(domain_all),
+            states: filter::values("states", self.states)?,
+            kinds: filter::values("kinds", self.kinds)?,
+            triggers: filter::values("triggers", self.triggers)?,
             from: self.triggered_from.map(|at| at.0),
             until: self.triggered_until.map(|at| at.0),
             ascending: order.direction == OrderDirection::Asc,
-        }
+        })
     }
 }
 

@@ -5,16 +5,22 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use lockstep_domain as domain;
 use lockstep_store::membership::MembersRequest;
+use lockstep_store::order::{ListOrder, OrderBy};
 use lockstep_store::team as stored;
 
-use super::enums::{RecordOrigin, TeamArchivalReason, TeamRole, TeamSource, TeamStatus};
+use super::change::{RunChangeConnection, RunChangeFilter};
+use super::enums::{
+    OrderDirection, RecordOrigin, TeamArchivalReason, TeamOrderField, TeamRole, TeamSource,
+    TeamStatus,
+};
 use super::membership::TeamMemberConnection;
-use super::user::domain_all;
 use crate::error::{Failure, Result};
+use crate::filter;
 use crate::id::GlobalId as _;
 use crate::loader::{Loaders, MembersOf};
 use crate::page::{self, Edges, Paging, connection};
 use crate::scalar::{Decimal, Guid, Timestamp};
+use crate::session::Session;
 
 /// A team as stored.
 #[derive(Debug, Clone)]
@@ -116,6 +122,34 @@ impl Team {
         )))
     }
 
+    /// The history of the team: its changes and those of its memberships over all runs, newest first, moves away from it included. Null unless the
+    /// viewer is an owner.
+    #[graphql(complexity = "page::size(first, last) * child_complexity + 1")]
+    async fn changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns at most this many edges from the start of the list (1 to 100).")]
+        first: Option<i32>,
+        #[graphql(desc = "Returns edges after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns at most this many edges from the end of the list (1 to 100).")]
+        last: Option<i32>,
+        #[graphql(desc = "Returns edges before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Restricts the list.")] filter: Option<RunChangeFilter>,
+    ) -> Result<Option<RunChangeConnection>> {
+        if !Session::owns(ctx, self.0.organization_id) {
+            return Ok(None);
+        }
+        let paging = Paging {
+            first,
+            after,
+            last,
+            before,
+        };
+        RunChangeConnection::history(ctx, self.0.id.0, filter, &paging)
+            .await
+            .map(Some)
+    }
+
     /// When the integration was last in step, null for local and archived teams. A team whose group could not be read was
     /// left as it was.
     async fn last_synced_at(&self, ctx: &Context<'_>) -> Result<Option<Timestamp>> {
@@ -155,27 +189,58 @@ connection! {
     total
 }
 
-/// Restricts a list of teams; conditions are combined with AND.
+/// Restricts a list of teams; conditions are combined with AND. A list has at most 100 values.
 #[derive(Debug, Clone, Default, InputObject)]
 pub(crate) struct TeamFilter {
-    /// Only teams with this status.
-    status: Option<TeamStatus>,
-    /// Only teams managed there.
-    origin: Option<RecordOrigin>,
+    /// Only teams with one of these statuses.
+    statuses: Option<Vec<TeamStatus>>,
+    /// Only teams managed in one of these places.
+    origins: Option<Vec<RecordOrigin>>,
     /// Only teams made from one of these.
     sources: Option<Vec<TeamSource>>,
-    /// Only teams whose name contains this text, without regard to case.
+    /// Only teams whose name each word of this text fits: it begins a word of the name, without regard to case, accents and
+    /// order. At most 256 characters and 20 words.
     search: Option<String>,
 }
 
 impl TeamFilter {
-    pub(crate) fn stored(self) -> stored::TeamFilter {
-        stored::TeamFilter {
-            status: self.status.map(Into::into),
-            origin: self.origin.map(Into::into),
-            sources: self.sources.map(domain_all),
-            // No name has control characters, and PostgreSQL refuses one of them in any text.
-            search: self.search.map(|text| text.replace(char::is_control, "")),
+    pub(crate) fn stored(self, order: TeamOrder) -> Result<stored::TeamFilter> {
+        Ok(stored::TeamFilter {
+            statuses: filter::values("statuses", self.statuses)?,
+            origins: filter::values("origins", self.origins)?,
+            sources: filter::values("sources", self.sources)?,
+            search: filter::search(self.search)?,
+            order: order.stored(),
+        })
+    }
+}
+
+/// Order of a list of teams.
+#[derive(Debug, Clone, Copy, InputObject)]
+pub(crate) struct TeamOrder {
+    /// What to order by.
+    field: TeamOrderField,
+    /// Which way.
+    direction: OrderDirection,
+}
+
+impl TeamOrder {
+    pub(crate) fn stored(self) -> ListOrder {
+        ListOrder {
+            by: match self.field {
+                TeamOrderField::Name => OrderBy::Name,
+                TeamOrderField::CreatedAt => OrderBy::Creation,
+            },
+            descending: self.direction == OrderDirection::Desc,
+        }
+    }
+}
+
+impl Default for TeamOrder {
+    fn default() -> Self {
+        Self {
+            field: TeamOrderField::Name,
+            direction: OrderDirection::Asc,
         }
     }
 }

@@ -4,15 +4,21 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use lockstep_domain::{PlatformUser, TeamId, UserStatus as Status};
+use lockstep_store::order::{ListOrder, OrderBy};
 use lockstep_store::user::{self as stored, LinkRow};
 
-use super::enums::{DeactivationReason, OrganizationRole, RecordOrigin, SyncedField, UserStatus};
+use super::change::{RunChangeConnection, RunChangeFilter};
+use super::enums::{
+    DeactivationReason, OrderDirection, OrganizationRole, RecordOrigin, SyncedField,
+    UserOrderField, UserStatus,
+};
 use super::link::DirectoryLink;
 use super::membership::UserTeamConnection;
 use super::organization::Actor;
 use super::run::Run;
 use super::user_hold::UserHold;
 use crate::error::{Failure, Result};
+use crate::filter;
 use crate::id::GlobalId as _;
 use crate::loader::{DeactivationOf, HoldsOf, LinkOf, Loaders, ManagerOf, TeamsOf};
 use crate::page::{self, Edges, Paging, connection};
@@ -85,11 +91,6 @@ impl User {
     /// Language of e-mails to the user.
     async fn language(&self) -> LanguageTag {
         LanguageTag(self.0.language.clone())
-    }
-
-    /// Whether the user chose the language; runs never change it (E-040).
-    async fn language_is_own_choice(&self) -> bool {
-        self.0.language_is_own_choice
     }
 
     /// Whether the user may sign in.
@@ -209,6 +210,34 @@ impl User {
         )))
     }
 
+    /// The history of the user: its changes and those of its memberships over all runs, newest first. Null unless the
+    /// viewer is an owner.
+    #[graphql(complexity = "page::size(first, last) * child_complexity + 1")]
+    async fn changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns at most this many edges from the start of the list (1 to 100).")]
+        first: Option<i32>,
+        #[graphql(desc = "Returns edges after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns at most this many edges from the end of the list (1 to 100).")]
+        last: Option<i32>,
+        #[graphql(desc = "Returns edges before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Restricts the list.")] filter: Option<RunChangeFilter>,
+    ) -> Result<Option<RunChangeConnection>> {
+        if !self.is_shown_to_owner(ctx) {
+            return Ok(None);
+        }
+        let paging = Paging {
+            first,
+            after,
+            last,
+            before,
+        };
+        RunChangeConnection::history(ctx, self.0.id.0, filter, &paging)
+            .await
+            .map(Some)
+    }
+
     /// When a run last confirmed the user, null for local users.
     async fn last_synced_at(&self, ctx: &Context<'_>) -> Result<Option<Timestamp>> {
         let Some(row) = self.link_row(ctx).await? else {
@@ -250,7 +279,7 @@ connection! {
     total
 }
 
-/// Restricts a list of users; conditions are combined with AND.
+/// Restricts a list of users; conditions are combined with AND. A list has at most 100 values.
 #[derive(Debug, Clone, Default, InputObject)]
 pub(crate) struct UserFilter {
     /// Only users with one of these statuses.
@@ -259,29 +288,55 @@ pub(crate) struct UserFilter {
     roles: Option<Vec<OrganizationRole>>,
     /// Only users of this team.
     team_id: Option<ID>,
-    /// Only users managed there.
-    origin: Option<RecordOrigin>,
-    /// Only users whose name or e-mail address contains this text, without regard to case.
+    /// Only users managed in one of these places.
+    origins: Option<Vec<RecordOrigin>>,
+    /// Only users whom each word of this text fits: it begins a word of the name, or the e-mail address or a part of it,
+    /// without regard to case, accents and order. At most 256 characters and 20 words.
     search: Option<String>,
 }
 
 impl UserFilter {
-    pub(crate) fn stored(self) -> stored::UserFilter {
-        stored::UserFilter {
-            statuses: self.statuses.map(domain_all),
-            roles: self.roles.map(domain_all),
-            origins: self.origin.map(|origin| vec![origin.into()]),
+    pub(crate) fn stored(self, order: UserOrder) -> Result<stored::UserFilter> {
+        Ok(stored::UserFilter {
+            statuses: filter::values("statuses", self.statuses)?,
+            roles: filter::values("roles", self.roles)?,
+            origins: filter::values("origins", self.origins)?,
             // An id of something else is of a team without anybody.
             team: self
                 .team_id
                 .map(|id| TeamId::local(&id).unwrap_or(TeamId(uuid::Uuid::nil()))),
-            // No name has control characters, and PostgreSQL refuses one of them in any text.
-            search: self.search.map(|text| text.replace(char::is_control, "")),
+            search: filter::search(self.search)?,
+            order: order.stored(),
+        })
+    }
+}
+
+/// Order of a list of users.
+#[derive(Debug, Clone, Copy, InputObject)]
+pub(crate) struct UserOrder {
+    /// What to order by.
+    field: UserOrderField,
+    /// Which way.
+    direction: OrderDirection,
+}
+
+impl UserOrder {
+    pub(crate) fn stored(self) -> ListOrder {
+        ListOrder {
+            by: match self.field {
+                UserOrderField::Name => OrderBy::Name,
+                UserOrderField::CreatedAt => OrderBy::Creation,
+            },
+            descending: self.direction == OrderDirection::Desc,
         }
     }
 }
 
-/// Turns values of the schema into those of the domain.
-pub(crate) fn domain_all<S: Into<D>, D>(values: Vec<S>) -> Vec<D> {
-    values.into_iter().map(Into::into).collect()
+impl Default for UserOrder {
+    fn default() -> Self {
+        Self {
+            field: UserOrderField::Name,
+            direction: OrderDirection::Asc,
+        }
+    }
 }

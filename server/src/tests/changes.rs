@@ -47,7 +47,7 @@ impl Log {
             2,
             &format!(
                 "object_kind = 'TEAM', action = 'ARCHIVE', platform_id = {}, external_id = '{old}', \
-                 display_name = 'Old', before = {}, after = {}",
+                 display_name = 'Old', search_key = 'old', before = {}, after = {}",
                 hex(old.0),
                 fields("ACTIVE"),
                 fields("ARCHIVED"),
@@ -59,6 +59,7 @@ impl Log {
             &format!(
                 "object_kind = 'MEMBERSHIP', action = 'MOVE_MEMBER', platform_id = {}, external_id = '{new}', \
                  display_name = 'New', member_id = {}, member_external_id = '{}', member_name = 'Ben Doe', \
+                 search_key = 'new', member_search_key = 'ben doe', \
                  moved_from_id = {}, moved_from_name = 'Old', after = '{{\"role\":\"MEMBER\"}}'",
                 hex(new.0),
                 hex(log.world.ben.0),
@@ -155,4 +156,43 @@ async fn a_change_log_is_filtered_by_kind_by_name_and_by_object() {
     ] {
         assert_eq!(log.actions(json!({ "nodeId": id })).await, expected);
     }
+}
+
+#[tokio::test]
+async fn the_history_of_a_team_and_of_a_person_is_for_owners_newest_first() {
+    let log = Log::new().await;
+    let (world, ben) = (&log.world, log.world.ben);
+    let document = "query($old: ID!, $new: ID!, $ben: ID!, $filter: RunChangeFilter) {
+        old: team(id: $old) { changes(filter: $filter) { totalCount nodes { action run { id } } } }
+        new: team(id: $new) { changes(filter: $filter) { totalCount nodes { action run { id } } } }
+        ben: user(id: $ben) { changes(filter: $filter) { totalCount nodes { action run { id } } } } }";
+    let ids = |filter: Value| {
+        json!({
+            "old": log.old.global(), "new": log.new.global(), "ben": ben.global(), "filter": filter,
+        })
+    };
+    let history = |actions: &[&str]| {
+        let node = |action: &&str| json!({ "action": action, "run": { "id": log.run.global() } });
+        let nodes: Vec<Value> = actions.iter().map(node).collect();
+        json!({ "changes": { "totalCount": nodes.len(), "nodes": nodes } })
+    };
+    let seen = world.ask(Who::Ada, document, ids(json!({}))).await;
+    let expected = json!({
+        "old": history(&["MOVE_MEMBER", "ARCHIVE"]),
+        "new": history(&["MOVE_MEMBER"]),
+        "ben": history(&["MOVE_MEMBER"]),
+    });
+    assert_eq!(seen, expected);
+    let archived = json!({ "actions": ["ARCHIVE"], "search": "OLD" });
+    let seen = world.ask(Who::Ada, document, ids(archived)).await;
+    let expected = json!({
+        "old": history(&["ARCHIVE"]), "new": history(&[]), "ben": history(&[]),
+    });
+    assert_eq!(seen, expected);
+    let nothing = json!({ "changes": null });
+    let expected = json!({ "old": nothing, "new": nothing, "ben": nothing });
+    assert_eq!(
+        world.ask(Who::Ben, document, ids(json!({}))).await,
+        expected
+    );
 }

@@ -4,6 +4,7 @@ mod access;
 mod changes;
 mod following;
 mod http;
+mod lists;
 mod mutations;
 mod reading;
 mod rules;

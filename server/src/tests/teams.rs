@@ -141,11 +141,11 @@ async fn d34_archived_teams_are_listed_and_filtered() {
             .map(|team| team["name"].as_str().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    assert_eq!(found(json!({})).await, ["Sales", "Old 100% team"]);
-    assert_eq!(found(json!({ "status": "ACTIVE" })).await, ["Sales"]);
+    assert_eq!(found(json!({})).await, ["Old 100% team", "Sales"]);
+    assert_eq!(found(json!({ "statuses": ["ACTIVE"] })).await, ["Sales"]);
     assert_eq!(found(json!({ "search": "100%" })).await, ["Old 100% team"]);
     assert_eq!(
-        found(json!({ "origin": "ENTRA_ID" })).await,
+        found(json!({ "origins": ["ENTRA_ID"] })).await,
         Vec::<String>::new()
     );
     assert_eq!(
@@ -155,7 +155,7 @@ async fn d34_archived_teams_are_listed_and_filtered() {
     let seen = teams(
         &world,
         Who::Ben,
-        json!({ "filter": { "status": "ARCHIVED" } }),
+        json!({ "filter": { "statuses": "ARCHIVED" } }),
     )
     .await;
     assert_eq!(

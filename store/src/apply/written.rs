@@ -171,8 +171,9 @@ impl Chunk<'_> {
             Column::DeactivatedAt,
             Column::Origin,
             Column::UpdatedAt,
+            Column::SearchKey,
         ];
-        for chunk in rows.chunks(rows_per_statement(22)) {
+        for chunk in rows.chunks(rows_per_statement(23)) {
             platform_user::Entity::insert_many(chunk.iter().cloned())
                 .on_conflict(
                     OnConflict::column(Column::Id)

@@ -30,3 +30,5 @@ mod process;
 mod refusals;
 mod runs;
 mod schema;
+mod search;
+mod words;

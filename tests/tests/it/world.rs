@@ -20,6 +20,7 @@ use lockstep_store::change::{Change, ChangeFilter};
 use lockstep_store::connection_test::{NewTest, TestResult};
 use lockstep_store::credential::{AppRegistration, NewSecret};
 use lockstep_store::integration::{Integration, NewIntegration};
+use lockstep_store::order::Place;
 use lockstep_store::organization::INBOUND_SYNC;
 use lockstep_store::page::PageRequest;
 use lockstep_store::run::{NewRun, Requested, Run};
@@ -267,7 +268,7 @@ impl World {
             if !page.has_next {
                 return all;
             }
-            request.after = all.last().map(|user| user.id);
+            request.after = all.last().map(|user| Place::Created(user.id));
         }
     }
 

@@ -55,6 +55,24 @@ pub(crate) enum OrderDirection {
     Desc,
 }
 
+/// What a list of users can be ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(crate) enum UserOrderField {
+    /// The display name, without regard to case and accents.
+    Name,
+    /// The time of creation here.
+    CreatedAt,
+}
+
+/// What a list of teams can be ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(crate) enum TeamOrderField {
+    /// The name, without regard to case and accents.
+    Name,
+    /// The time of creation here.
+    CreatedAt,
+}
+
 /// What a list of runs can be ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub(crate) enum RunOrderField {
@@ -67,9 +85,9 @@ pub(crate) enum RunOrderField {
 pub(crate) enum Permission {
     /// Read integrations, runs and change logs.
     ReadIntegrations,
-    /// Start, preview, retry and cancel runs.
+    /// Start, preview and cancel runs.
     OperateRuns,
-    /// Create, configure, activate, deactivate and delete integrations.
+    /// Create, configure, activate and deactivate integrations.
     ManageIntegrations,
     /// Set credentials of integrations.
     ManageCredentials,
@@ -123,8 +141,6 @@ pub(crate) enum CredentialExpiry {
 pub(crate) enum SchedulePreset {
     /// Every day at 04:00 UTC; the default of inbound integrations.
     Daily,
-    /// A cron expression of its own.
-    Custom,
 }
 
 /// A field of a user that runs can write.
@@ -164,7 +180,6 @@ mod tests {
         check::<LinkMatch>();
         check::<RecordOrigin>();
         check::<DirectoryUserType>();
-        check::<SyncDirection>();
         check::<IntegrationState>();
         check::<PauseReason>();
         check::<PauseResolution>();
