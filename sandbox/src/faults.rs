@@ -1,5 +1,6 @@
 //! The faults of a running sandbox: which of them happen to a request.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -9,6 +10,9 @@ use crate::fault::{Fault, FaultKind};
 
 /// More faults than this at a time are refused.
 const MOST_FAULTS: usize = 1000;
+
+/// Of more lists than this, read side by side, a duplicate repeats nothing.
+const MOST_HELD: usize = 1000;
 
 /// A fault with its history.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,8 +38,8 @@ pub(crate) struct Active {
 #[derive(Debug)]
 struct Armed {
     state: FaultState,
-    /// The item that a duplicate repeats on the next page.
-    held: Option<Value>,
+    /// The item that a duplicate repeats on a later page, by the link to that page.
+    held: HashMap<String, Value>,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +70,10 @@ impl Faults {
             seen: 0,
             happened: 0,
         };
-        armory.armed.push(Armed { state, held: None });
+        armory.armed.push(Armed {
+            state,
+            held: HashMap::new(),
+        });
         Ok(id)
     }
 
@@ -102,15 +109,22 @@ impl Faults {
             .collect()
     }
 
-    /// Keeps the last item of a page for the next one, and gives back the one of the page before.
-    pub(crate) fn swap_duplicate(&self, id: u64, last: Option<Value>) -> Option<Value> {
+    /// Keeps the last item of a page for the page that `next` leads to.
+    pub(crate) fn hold_duplicate(&self, id: u64, next: String, item: Value) {
+        let mut armory = self.armory();
+        let armed = armory.armed.iter_mut().find(|armed| armed.state.id == id);
+        if let Some(armed) = armed.filter(|armed| armed.held.len() < MOST_HELD) {
+            armed.held.insert(next, item);
+        }
+    }
+
+    /// Gives back the item that the page at `link` is to repeat.
+    pub(crate) fn take_duplicate(&self, id: u64, link: &str) -> Option<Value> {
         let mut armory = self.armory();
         let armed = armory.armed.iter_mut().find(|armed| armed.state.id == id)?;
-        let repeated = std::mem::replace(&mut armed.held, last);
-        if repeated.is_some() {
-            armed.state.happened += 1;
-        }
-        repeated
+        let repeated = armed.held.remove(link)?;
+        armed.state.happened += 1;
+        Some(repeated)
     }
 
     fn armory(&self) -> MutexGuard<'_, Armory> {

@@ -16,6 +16,7 @@ use crate::error::{GraphError, RequestIds};
 use crate::fault::{EmptyPage, FaultKind, RetryAfter};
 use crate::faults::Active;
 use crate::login;
+use crate::query::decode_path;
 use crate::server::Server;
 
 /// How the bytes of an answer travel.
@@ -177,11 +178,14 @@ fn change_page(server: &Server, fault: &Active, page: &mut Value, own_url: &str)
             page.insert(link, format!("http://other.invalid{path}").into());
         }
         FaultKind::Duplicate => {
+            let next = page.get(&link).and_then(Value::as_str).map(decode_path);
             if let Some(items) = page.get_mut("value").and_then(Value::as_array_mut) {
-                let last = items.last().filter(|_| has_next).cloned();
-                if let Some(repeated) = server.faults.swap_duplicate(fault.id, last) {
-                    items.insert(0, repeated);
+                let faults = &server.faults;
+                let repeated = faults.take_duplicate(fault.id, &decode_path(own_url));
+                if let Some((next, last)) = next.zip(items.last().cloned()) {
+                    faults.hold_duplicate(fault.id, next, last);
                 }
+                items.splice(0..0, repeated);
             }
         }
         FaultKind::Hide { modulus } => {

@@ -146,6 +146,24 @@ async fn an_item_is_repeated_on_the_following_page() {
 }
 
 #[tokio::test]
+async fn an_item_is_repeated_in_its_own_list_alone() {
+    let client = Client::small().await;
+    client
+        .control
+        .add_fault(Fault::new(FaultKind::Duplicate).on_request("groups.members"))
+        .unwrap();
+    let list = |group: &str| format!("/groups/{group}/members?$select=id&$top=1");
+    // Two lists that are read side by side, as the parts of a batch are.
+    let (g, h) = (client.get(&list("g")).await, client.get(&list("h")).await);
+    let last = client.get(&list("s")).await;
+    let next = |page: &Got| page.link("nextLink").unwrap();
+    let (g2, h2) = (client.get(&next(&g)).await, client.get(&next(&h)).await);
+    let shown = [&g, &h, &last, &g2, &h2].map(Got::ids);
+    assert_eq!(g2.ids(), ["b", "c"], "{shown:?}");
+    assert_eq!(h2.ids()[0], h.ids()[0], "{shown:?}");
+}
+
+#[tokio::test]
 async fn the_same_users_are_hidden_every_time() {
     let client = Client::of(lockstep_sandbox::Tenant::demo()).await;
     client
