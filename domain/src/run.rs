@@ -250,6 +250,8 @@ text_enum! {
         MissedByDelta = "MISSED_BY_DELTA",
         /// Settings changed after the latest test that passed.
         UntestedSettings = "UNTESTED_SETTINGS",
+        /// Problems of some kinds could not be counted, so whether there are any is not known.
+        ProblemsNotCounted = "PROBLEMS_NOT_COUNTED",
     }
 }
 

@@ -6,19 +6,14 @@ mod fetch;
 pub(crate) mod patch;
 mod plan;
 mod teams;
+mod warnings;
 
-use std::collections::BTreeSet;
-
-use lockstep_domain::{
-    ChangeReasonCode, DirectoryGroup, GroupMembership, GroupTeamRules, InboundRules, MembersRead,
-    RunCost, RunErrorCode, RunPhase, RunWarning, RunWarningCode,
-};
+use lockstep_domain::{GroupTeamRules, InboundRules, RunCost, RunErrorCode, RunPhase, RunWarning};
 use lockstep_graph::GraphClient;
+use lockstep_store::Lease;
 use lockstep_store::integration::Integration;
 use lockstep_store::lease::Step;
 use lockstep_store::run::Run;
-use lockstep_store::{Lease, StoreError};
-use lockstep_sync::inbound::selection::selects;
 
 pub(crate) use fetch::groups_select;
 pub use patch::patch;
@@ -26,9 +21,6 @@ pub use patch::patch;
 use crate::Worker;
 use crate::failure::{Failure, Stop};
 use crate::run::{SIGNING_IN, cost, is_preview, reads};
-
-/// Groups of which the members are not known that are counted together.
-const UNKNOWN: u64 = 500;
 
 /// A run in the hands of a worker.
 #[derive(Debug)]
@@ -190,104 +182,5 @@ impl<'a> Execution<'a> {
             .as_ref()
             .map(|client| cost(client.stats()))
             .unwrap_or_default()
-    }
-
-    /// How many of the groups that make teams, or are nested in one, have members that could not be read, and how many hide
-    /// them.
-    async fn unknown_members(&self) -> Result<(u64, u64), StoreError> {
-        let (mut unreadable, mut hidden, mut after) = (0, 0, None);
-        if !self.group_teams.enabled {
-            return Ok((0, 0));
-        }
-        loop {
-            let store = &self.worker.store;
-            let integration = self.run.integration_id;
-            let ids = store
-                .groups_to_list(integration, false, after.as_ref(), UNKNOWN)
-                .await?;
-            let Some(last) = ids.last() else { break };
-            after = Some(last.clone());
-            let groups = store.groups(integration, &ids).await?;
-            let nested = match self.group_teams.membership {
-                GroupMembership::Transitive => store.nested_among(integration, &ids).await?,
-                GroupMembership::Direct => BTreeSet::new(),
-            };
-            let matters = |group: &&DirectoryGroup| {
-                selects(&self.group_teams, group) || nested.contains(&group.external_id)
-            };
-            for group in groups.values().filter(matters) {
-                unreadable += u64::from(group.members == MembersRead::Unreadable);
-                hidden += u64::from(group.members == MembersRead::Hidden);
-            }
-        }
-        Ok((unreadable, hidden))
-    }
-
-    /// Problems that did not stop the run.
-    pub(crate) async fn warnings(&self) -> Vec<RunWarning> {
-        let mut warnings = self.notes.clone();
-        let problems = self
-            .worker
-            .store
-            .problems(self.run.id)
-            .await
-            .unwrap_or_default();
-        let count = |code| {
-            problems
-                .iter()
-                .filter(|problem| problem.code == code)
-                .map(|problem| problem.count)
-                .sum()
-        };
-        let (unreadable, hidden) = self.unknown_members().await.unwrap_or_default();
-        let found = [
-            (
-                RunWarningCode::GroupUnreadable,
-                unreadable,
-                "The members of groups could not be read, so nobody left their teams, nor the teams of groups around them.",
-            ),
-            (
-                RunWarningCode::MembersHidden,
-                hidden,
-                "Groups hide their members, so nobody left their teams, nor the teams of groups around them. The permission Member.Read.Hidden shows them.",
-            ),
-            (
-                RunWarningCode::UntestedSettings,
-                u64::from(self.is_untested),
-                "Settings changed after the latest test that passed. Test them.",
-            ),
-            (
-                RunWarningCode::LinkedUserIncomplete,
-                self.run.incomplete,
-                "Linked users lack a required value in Microsoft Entra ID and keep what they have.",
-            ),
-            (
-                RunWarningCode::LastOwnerProtected,
-                count(ChangeReasonCode::LastOwnerProtected),
-                "The last active owner would have been deactivated and was left.",
-            ),
-            (
-                RunWarningCode::DepartureNotConfirmed,
-                count(ChangeReasonCode::DepartureNotConfirmed),
-                "People were missing from the list, but asking for them by id did not confirm that they are gone.",
-            ),
-            (
-                RunWarningCode::Conflicts,
-                count(ChangeReasonCode::Conflict),
-                "People could not be decided about; look for the reason CONFLICT in the change log.",
-            ),
-            (
-                RunWarningCode::MissedByDelta,
-                self.run.missed_by_delta.unwrap_or_default(),
-                "The complete read found changes that the reads of changes before it had missed.",
-            ),
-        ];
-        let found = found.into_iter().filter(|(_, count, _)| *count > 0);
-        warnings.extend(found.map(|(code, count, message)| RunWarning {
-            code,
-            message: message.to_owned(),
-            count,
-        }));
-        warnings
     }
 }

@@ -156,6 +156,8 @@ mirrored_enum! {
         MissedByDelta,
         /// Settings changed after the latest test that passed.
         UntestedSettings,
+        /// Problems of some kinds could not be counted, so whether there are any is not known; `count` is how many kinds.
+        ProblemsNotCounted,
     }
 }
 
