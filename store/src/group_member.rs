@@ -121,7 +121,7 @@ impl Store {
         Ok(unlisted)
     }
 
-    /// Removes members of one group.
+    /// Removes members of groups.
     ///
     /// # Errors
     /// When the database fails or the lease is lost.
@@ -129,13 +129,19 @@ impl Store {
         &self,
         lease: &Lease,
         step: Step,
-        group: &ExternalId,
         relation: MemberRelation,
-        ids: &[&ExternalId],
+        gone: &[(ExternalId, Vec<ExternalId>)],
     ) -> Result<Run, StoreError> {
         let tx = self.begin_run(lease, step).await?;
-        delete_members(&tx, lease, group, relation, ids).await?;
-        let touched = (!ids.is_empty()).then(|| group.clone());
+        for (group, ids) in gone {
+            let ids: Vec<&ExternalId> = ids.iter().collect();
+            delete_members(&tx, lease, group, relation, &ids).await?;
+        }
+        let touched: Vec<ExternalId> = gone
+            .iter()
+            .filter(|(_, ids)| !ids.is_empty())
+            .map(|(group, _)| group.clone())
+            .collect();
         self.mark_teams(&tx, lease.integration_id, TeamSource::Group, touched)
             .await?;
         tx.commit("remove members").await

@@ -20,6 +20,9 @@ use crate::inbound::{Execution, Frozen, patch};
 /// Groups whose members are asked for together: one batch.
 const CHUNK: u64 = 20;
 
+/// People whom lists may lack before they are no longer believed: about 60 bytes each are kept of them.
+const MOST_ABSENT: usize = 20_000;
+
 /// How members were listed.
 pub(super) struct Members {
     /// Groups that were asked.
@@ -46,7 +49,7 @@ pub(super) async fn list(
         changed: 0,
         readable: 0,
         refused: None,
-        absent: Absent::new(),
+        absent: Absent::default(),
     };
     let mut after: Option<ExternalId> = None;
     loop {
@@ -88,8 +91,35 @@ struct Listing<'r, 'w> {
     absent: Absent,
 }
 
-/// Whom the list of a group did not name: about 60 bytes each, and almost always nobody, as reads of changes tell who left.
-type Absent = BTreeMap<(ExternalId, MemberRelation), Vec<ExternalId>>;
+/// Members or owners of a group.
+type Place = (ExternalId, MemberRelation);
+
+/// Whom the lists of groups did not name; almost always nobody, as reads of changes tell who left.
+#[derive(Default)]
+struct Absent {
+    places: BTreeMap<Place, Vec<ExternalId>>,
+    people: usize,
+}
+
+impl Absent {
+    /// Keeps in mind whom a list did not name; false when lists lack so many already that this one is not believed.
+    fn keep(&mut self, place: Place, ids: Vec<ExternalId>) -> bool {
+        if self.people + ids.len() > MOST_ABSENT {
+            return false;
+        }
+        self.people += ids.len();
+        self.places.insert(place, ids);
+        true
+    }
+}
+
+/// What came of lists that were taken over.
+struct Saved {
+    /// Groups that have someone new.
+    changed: BTreeSet<ExternalId>,
+    /// Groups whose lists lack too many to be believed.
+    doubted: Vec<ExternalId>,
+}
 
 /// Whether the app is shown the members of groups that hide them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -185,7 +215,14 @@ impl Listing<'_, '_> {
             self.readable += u64::from(known != MembersRead::Unreadable);
             read.insert(group, known);
         }
-        self.changed += self.save(&whole).await?.len() as u64;
+        let saved = self.save(&whole).await?;
+        self.changed += saved.changed.len() as u64;
+        read.extend(
+            saved
+                .doubted
+                .into_iter()
+                .map(|group| (group, MembersRead::Unreadable)),
+        );
         for (group, is_doubted) in large {
             let known = self.large(&group, relation, is_doubted).await?;
             read.insert(group, known);
@@ -193,15 +230,26 @@ impl Listing<'_, '_> {
         Ok(read)
     }
 
-    /// Takes over whom lists name, and keeps in mind whom they do not; says which groups have someone new.
-    async fn save(&mut self, lists: &[MemberList]) -> Result<BTreeSet<ExternalId>, Stop> {
+    /// Takes over whom lists name, and keeps in mind whom they do not.
+    async fn save(&mut self, lists: &[MemberList]) -> Result<Saved, Stop> {
         let store = &self.execution.worker.store;
         let (run, listed) = store
             .save_member_lists(&self.execution.lease, self.step(), lists)
             .await?;
-        self.absent.extend(listed.missing);
+        let absent = &mut self.absent;
+        let doubted = listed
+            .missing
+            .into_iter()
+            .filter_map(|(place, ids)| {
+                let group = place.0.clone();
+                (!absent.keep(place, ids)).then_some(group)
+            })
+            .collect();
         self.execution.reached(run).await?;
-        Ok(listed.changed)
+        Ok(Saved {
+            changed: listed.changed,
+            doubted,
+        })
     }
 
     /// Lists a group that does not fit into one page. Whom the list did not name can be told at its end alone.
@@ -227,10 +275,12 @@ impl Listing<'_, '_> {
         let absent = store
             .unlisted_members(lease, group, relation, is_listed)
             .await?;
-        if !absent.is_empty() {
-            self.absent.insert((group.clone(), relation), absent);
+        let place = (group.clone(), relation);
+        if absent.is_empty() || self.absent.keep(place, absent) {
+            Ok(MembersRead::Known)
+        } else {
+            Ok(MembersRead::Unreadable)
         }
-        Ok(MembersRead::Known)
     }
 
     /// Lists a group, a page a transaction, and returns marks of whom it names. None when the group refuses, or is gone by
@@ -271,8 +321,8 @@ impl Listing<'_, '_> {
                 Err(error) => return Err(Round::of(error)),
             };
             listed.extend(page.items.iter().map(|member| mark(&member.id)));
-            let changed = self.save(&[list_of(group, relation, page, false)]).await?;
-            has_new |= !changed.is_empty();
+            let saved = self.save(&[list_of(group, relation, page, false)]).await?;
+            has_new |= !saved.changed.is_empty();
         }
         // However many pages found someone, it is one group.
         self.changed += u64::from(has_new);
@@ -281,23 +331,57 @@ impl Listing<'_, '_> {
 
     /// Lists the groups again in which someone was absent; only who is absent twice is removed.
     async fn look_again(&mut self) -> Result<(), Stop> {
-        let absent = std::mem::take(&mut self.absent);
-        for ((group, relation), ids) in absent {
-            let Some(listed) = self.all_pages(&group, relation).await? else {
-                continue;
-            };
-            let gone: Vec<&ExternalId> = ids
-                .iter()
-                .filter(|id| !listed.contains(&mark(id.as_str())))
-                .collect();
-            let (store, step) = (&self.execution.worker.store, self.step());
-            let run = store
-                .remove_members(&self.execution.lease, step, &group, relation, &gone)
-                .await?;
-            self.execution.reached(run).await?;
-            self.changed += u64::from(!gone.is_empty());
+        let mut members = Vec::new();
+        let mut owners = Vec::new();
+        for ((group, relation), ids) in std::mem::take(&mut self.absent).places {
+            match relation {
+                MemberRelation::Member => members.push((group, ids)),
+                MemberRelation::Owner => owners.push((group, ids)),
+            }
+        }
+        for groups in members.chunks(CHUNK as usize) {
+            self.look_again_at(MemberRelation::Member, groups).await?;
+        }
+        for groups in owners.chunks(CHUNK as usize) {
+            self.look_again_at(MemberRelation::Owner, groups).await?;
         }
         Ok(())
+    }
+
+    async fn look_again_at(
+        &mut self,
+        relation: MemberRelation,
+        absent: &[(ExternalId, Vec<ExternalId>)],
+    ) -> Result<(), Stop> {
+        let names: Vec<String> = absent.iter().map(|(group, _)| group.0.clone()).collect();
+        let client = self.frozen.client.clone();
+        let answers = match relation {
+            MemberRelation::Member => client.group_members_batch(&names).await?,
+            MemberRelation::Owner => client.group_owners_batch(&names).await?,
+        };
+        let (mut lists, mut gone) = (Vec::new(), Vec::new());
+        for ((group, ids), (_, answer)) in absent.iter().zip(answers) {
+            let listed = match answer {
+                Ok(page) if page.last => {
+                    let listed = page.items.iter().map(|member| mark(&member.id)).collect();
+                    lists.push(list_of(group, relation, page, false));
+                    Some(listed)
+                }
+                Ok(_) => self.all_pages(group, relation).await?,
+                Err(error) if leaves_the_team(&error) => None,
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(listed) = listed {
+                gone.push((group.clone(), unlisted(ids, &listed)));
+            }
+        }
+        self.save(&lists).await?;
+        self.changed += gone.iter().filter(|(_, ids)| !ids.is_empty()).count() as u64;
+        let (store, step) = (&self.execution.worker.store, self.step());
+        let run = store
+            .remove_members(&self.execution.lease, step, relation, &gone)
+            .await?;
+        self.execution.reached(run).await
     }
 
     async fn sight(&mut self) -> Result<Sight, Stop> {
@@ -347,7 +431,32 @@ fn list_of(
     }
 }
 
+fn unlisted(ids: &[ExternalId], listed: &HashSet<u128>) -> Vec<ExternalId> {
+    let is_listed = |id: &&ExternalId| listed.contains(&mark(id.as_str()));
+    ids.iter().filter(|id| !is_listed(id)).cloned().collect()
+}
+
 /// Stands for an id in a set of very many: 128 bits of its hash, which no two will share.
 fn mark(id: &str) -> u128 {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).as_u128()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d21_whom_lists_lack_is_kept_in_mind_within_bounds() {
+        let people = |count: usize| (0..count).map(|n| ExternalId(format!("p{n}"))).collect();
+        let place = |name: &str| (ExternalId::from(name), MemberRelation::Member);
+        let mut absent = Absent::default();
+        assert!(absent.keep(place("a"), people(MOST_ABSENT - 1)));
+        assert!(!absent.keep(place("b"), people(2)), "not believed");
+        assert!(absent.keep(place("c"), people(1)));
+        assert_eq!(absent.places.len(), 2);
+        assert_eq!(
+            absent.places.values().map(Vec::len).sum::<usize>(),
+            MOST_ABSENT
+        );
+    }
 }
