@@ -1,7 +1,9 @@
 //! Confirmations: what the directory says when it is asked by id for people whom a list missed (D-21).
 
-use lockstep_domain::{ChangeOutcome, ChangeReasonCode, DirectoryPatch, ExternalId};
-use lockstep_entity::run_change;
+use lockstep_domain::{
+    ChangeOutcome, ChangeReasonCode, DirectoryPatch, ExternalId, Presence, TeamSource,
+};
+use lockstep_entity::{directory_user, run_change};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
@@ -9,8 +11,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use crate::column::rows_per_statement;
 use crate::lease::Step;
 use crate::lookup::{first_of, one_of, unweighed};
+use crate::mirror::{ToldBy, forget_reports};
 use crate::outcome::conclude;
 use crate::run::Run;
 use crate::run_tx::RunTx;
@@ -20,7 +24,7 @@ use crate::{Lease, Store, StoreError};
 #[derive(Debug, Clone, Default)]
 pub struct Confirmations {
     /// They are gone.
-    pub gone: Vec<Uuid>,
+    pub gone: Vec<(Uuid, ExternalId)>,
     /// They are there after all; the account as it is goes into the mirror and is looked at again.
     pub found: Vec<(Uuid, DirectoryPatch)>,
     /// The directory did not say.
@@ -78,11 +82,13 @@ impl Store {
             .filter(one_of(
                 &tx,
                 run_change::Column::Id,
-                said.gone.iter().copied(),
+                said.gone.iter().map(|(id, _)| *id),
             ))
             .exec(&tx)
             .await
             .map_err(StoreError::of("confirm departures"))?;
+        let gone: Vec<ExternalId> = said.gone.into_iter().map(|(_, id)| id).collect();
+        self.mark_removed(&tx, lease, &gone).await?;
         let unknown = said.unknown.iter().map(|id| {
             (
                 *id,
@@ -122,6 +128,35 @@ impl Store {
         tx.commit("confirm departures").await
     }
 
+    /// Notes that accounts are known to be deleted, as if a change had told it: should one come back, everything is listed.
+    async fn mark_removed(
+        &self,
+        tx: &RunTx,
+        lease: &Lease,
+        gone: &[ExternalId],
+    ) -> Result<(), StoreError> {
+        for chunk in gone.chunks(rows_per_statement(3)) {
+            directory_user::Entity::update_many()
+                .col_expr(
+                    directory_user::Column::Presence,
+                    Presence::Removed.as_str().into(),
+                )
+                .filter(directory_user::Column::IntegrationId.eq(lease.integration_id.0))
+                .filter(one_of(
+                    tx,
+                    directory_user::Column::ExternalId,
+                    chunk.iter().map(ExternalId::as_str),
+                ))
+                .filter(directory_user::Column::Presence.eq(Presence::Missing.as_str()))
+                .exec(tx)
+                .await
+                .map_err(StoreError::of("note who is deleted"))?;
+        }
+        let managers = forget_reports(tx, lease.integration_id, gone).await?;
+        self.mark_teams(tx, lease.integration_id, TeamSource::Manager, managers)
+            .await
+    }
+
     async fn refresh_accounts(
         &self,
         tx: &RunTx,
@@ -141,7 +176,8 @@ impl Store {
             })
             .map(|account| (account.external_id.clone(), account))
             .collect();
-        self.save_changed(tx, lease, &known, changed).await
+        self.save_changed(tx, lease, &known, changed, ToldBy::Changes)
+            .await
     }
 }
 

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockstep_domain::{
     DirectoryPatch, DirectoryUser, ExternalId, IntegrationId, Presence, TeamSource,
 };
-use lockstep_entity::{directory_user, read_seen};
+use lockstep_entity::{directory_user, platform_user, read_seen, user_link};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
+use uuid::Uuid;
 
+use crate::above::those_with_reports;
 use crate::column::{parse, rows_per_statement};
 use crate::dirty::USER;
 use crate::lease::Step;
@@ -25,6 +27,15 @@ use crate::{Lease, Store, StoreError, Tx};
 pub struct PageOutcome {
     /// Accounts that were new or different.
     pub changed: u64,
+}
+
+/// What told of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ToldBy {
+    /// A list, which tells all relations as well.
+    List,
+    /// A change, or an answer about this one account: it does not tell who reports to someone who is back.
+    Changes,
 }
 
 impl Store {
@@ -47,7 +58,12 @@ impl Store {
         let outcome = PageOutcome {
             changed: changed.len() as u64,
         };
-        self.save_changed(&tx, lease, &known, changed).await?;
+        let told_by = match seen_in_attempt {
+            Some(_) => ToldBy::List,
+            None => ToldBy::Changes,
+        };
+        self.save_changed(&tx, lease, &known, changed, told_by)
+            .await?;
         if let Some(attempt) = seen_in_attempt {
             mark_seen(&tx, lease, attempt, &ids).await?;
         }
@@ -60,21 +76,28 @@ impl Store {
         lease: &Lease,
         known: &BTreeMap<ExternalId, DirectoryUser>,
         changed: BTreeMap<ExternalId, DirectoryUser>,
+        told_by: ToldBy,
     ) -> Result<(), StoreError> {
         let mut dirty: BTreeSet<String> = changed
             .values()
             .filter(|account| concerns_the_user(known.get(&account.external_id), account))
             .map(|account| account.external_id.0.clone())
             .collect();
-        let managers = touched_managers(known, &changed);
-        let was_removed = |id: &ExternalId| {
+        let mut managers = touched_managers(known, &changed);
+        let was = |id: &ExternalId, presence: Presence| {
             known
                 .get(id)
-                .is_some_and(|account| account.presence == Presence::Removed)
+                .is_some_and(|account| account.presence == presence)
         };
-        let returns = changed.values().any(|account| {
-            account.presence == Presence::Present && was_removed(&account.external_id)
+        let returns = changed.iter().any(|(id, account)| {
+            let was_missing = told_by == ToldBy::Changes && was(id, Presence::Missing);
+            account.presence == Presence::Present && (was(id, Presence::Removed) || was_missing)
         });
+        let gone: Vec<ExternalId> = changed
+            .values()
+            .filter(|account| account.presence == Presence::Removed)
+            .map(|account| account.external_id.clone())
+            .collect();
         let touched = touched_addresses(known, &changed);
         let touched: Vec<&str> = touched.iter().map(String::as_str).collect();
         dirty.extend(claimants(tx, lease.integration_id, &touched).await?);
@@ -112,6 +135,7 @@ impl Store {
                 .await
                 .map_err(StoreError::of("save accounts"))?;
         }
+        managers.extend(forget_reports(tx, lease.integration_id, &gone).await?);
         self.mark_dirty(tx, lease.integration_id, USER, dirty)
             .await?;
         self.mark_teams(tx, lease.integration_id, TeamSource::Manager, managers)
@@ -173,6 +197,34 @@ impl Store {
             .into_values()
             .collect())
     }
+}
+
+/// Has nobody report to those who are deleted any more, and returns who of them had reports. A list tells it of the
+/// reports, but not every delta does, and until the next list they would count as people of the managers above.
+pub(crate) async fn forget_reports(
+    tx: &Tx,
+    integration: IntegrationId,
+    gone: &[ExternalId],
+) -> Result<BTreeSet<ExternalId>, StoreError> {
+    let managers = those_with_reports(tx, integration, gone).await?;
+    let ids: Vec<&str> = managers.iter().map(ExternalId::as_str).collect();
+    for chunk in ids.chunks(rows_per_statement(1)) {
+        directory_user::Entity::update_many()
+            .col_expr(
+                directory_user::Column::ManagerId,
+                Option::<String>::None.into(),
+            )
+            .filter(directory_user::Column::IntegrationId.eq(integration.0))
+            .filter(one_of(
+                tx,
+                directory_user::Column::ManagerId,
+                chunk.iter().copied(),
+            ))
+            .exec(tx)
+            .await
+            .map_err(StoreError::of("forget who reported to the deleted"))?;
+    }
+    Ok(managers)
 }
 
 /// Lays the patches of a page over what was known and returns who is different in the end.
@@ -256,11 +308,35 @@ pub(crate) const CLAIMS: [directory_user::Column; 2] = [
     directory_user::Column::UpnKey,
 ];
 
-/// Object ids of the accounts that claim one of the addresses.
+/// Object ids of the accounts that claim one of the addresses, of those that claim an address that their users may give up
+/// then, and so on: whoever waits for an address is looked at in the same run as whoever gives it up.
 pub(crate) async fn claimants(
     tx: &Tx,
     integration: IntegrationId,
     addresses: &[&str],
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut found = BTreeSet::new();
+    let mut asked: BTreeSet<String> = addresses.iter().map(|key| (*key).to_owned()).collect();
+    let mut open: Vec<String> = asked.iter().cloned().collect();
+    while !open.is_empty() {
+        let new: Vec<String> = direct_claimants(tx, integration, &open)
+            .await?
+            .into_iter()
+            .filter(|id| found.insert(id.clone()))
+            .collect();
+        open = addresses_behind(tx, integration, &new)
+            .await?
+            .into_iter()
+            .filter(|key| asked.insert(key.clone()))
+            .collect();
+    }
+    Ok(found)
+}
+
+async fn direct_claimants(
+    tx: &Tx,
+    integration: IntegrationId,
+    addresses: &[String],
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut found = BTreeSet::new();
     for chunk in addresses.chunks(rows_per_statement(1)) {
@@ -268,13 +344,47 @@ pub(crate) async fn claimants(
             let ids: Vec<String> = directory_user::Entity::of_integration(integration.0)
                 .select_only()
                 .column(directory_user::Column::ExternalId)
-                .filter(one_of(tx, column, chunk.iter().copied()))
+                .filter(one_of(tx, column, chunk.iter().map(String::as_str)))
                 .into_tuple()
                 .all(tx)
                 .await
                 .map_err(StoreError::of("look for shared addresses"))?;
             found.extend(ids);
         }
+    }
+    Ok(found)
+}
+
+/// The addresses that the users of some accounts have.
+async fn addresses_behind(
+    tx: &Tx,
+    integration: IntegrationId,
+    accounts: &[String],
+) -> Result<BTreeSet<String>, StoreError> {
+    let operation = "read the addresses of users";
+    let mut found = BTreeSet::new();
+    for chunk in accounts.chunks(rows_per_statement(1)) {
+        let users: Vec<Uuid> = user_link::Entity::of_integration(integration.0)
+            .select_only()
+            .column(user_link::Column::UserId)
+            .filter(one_of(
+                tx,
+                user_link::Column::ExternalId,
+                chunk.iter().map(String::as_str),
+            ))
+            .into_tuple()
+            .all(tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        let keys: Vec<String> = platform_user::Entity::find()
+            .select_only()
+            .column(platform_user::Column::EmailKey)
+            .filter(one_of(tx, platform_user::Column::Id, users))
+            .into_tuple()
+            .all(tx)
+            .await
+            .map_err(StoreError::of(operation))?;
+        found.extend(keys);
     }
     Ok(found)
 }

@@ -45,6 +45,8 @@ struct Organization {
     /// Members by group; none while the group is deleted.
     groups: BTreeMap<String, BTreeSet<String>>,
     deleted: BTreeSet<String>,
+    /// People whose accounts are deleted.
+    gone: BTreeSet<String>,
     rules: InboundRules,
 }
 
@@ -75,6 +77,7 @@ impl Organization {
             managers: BTreeMap::new(),
             groups: (0..4).map(|n| (format!("G{n}"), BTreeSet::new())).collect(),
             deleted: BTreeSet::new(),
+            gone: BTreeSet::new(),
             rules,
         };
         // One who always stays, so that it never looks as if everyone had gone.
@@ -91,6 +94,12 @@ impl Organization {
         let other = format!("p{}", dice.roll(8));
         let group = format!("G{}", dice.roll(4));
         let inner = format!("G{}", dice.roll(4));
+        if [&someone, &other]
+            .iter()
+            .any(|name| self.gone.contains(*name))
+        {
+            return;
+        }
         match dice.roll(10) {
             0 if someone != "p0" && control.is_some() => self.toggle(&someone, control),
             0..3 => self.report(&someone, Some(&other), control),
@@ -161,6 +170,22 @@ impl Organization {
         }
     }
 
+    /// Deletes someone's account, or restores it.
+    fn go_or_return(&mut self, dice: &mut Dice, control: &Control) {
+        let someone = format!("p{}", 1 + dice.roll(7));
+        let id = id_of(&someone);
+        if self.gone.remove(&someone) {
+            control.restore_user(&id).unwrap();
+        } else {
+            control.delete_user(&id).unwrap();
+            self.gone.insert(someone);
+        }
+    }
+
+    fn is_active(&self, person: &str) -> bool {
+        self.active[person] && !self.gone.contains(person)
+    }
+
     fn tenant(&self, dice: &mut Dice) -> Tenant {
         let mut users: Vec<Value> = self
             .active
@@ -208,7 +233,7 @@ impl Organization {
             for member in &self.groups[&group] {
                 if self.groups.contains_key(member) {
                     open.extend(nested.then(|| member.clone()));
-                } else if self.active[member] {
+                } else if self.is_active(member) {
                     found.insert(member.clone());
                 }
             }
@@ -221,6 +246,7 @@ impl Organization {
         let all = self.rules.manager_teams.depth == ManagerTeamDepth::AllLevels;
         let reports = |manager: &str| -> Vec<String> {
             let reports = self.managers.iter().filter(|(_, boss)| *boss == manager);
+            let reports = reports.filter(|_| !self.gone.contains(manager));
             reports.map(|(person, _)| person.clone()).collect()
         };
         let (mut found, mut open) = (BTreeSet::new(), reports(manager));
@@ -230,7 +256,7 @@ impl Organization {
             }
         }
         found.remove(manager);
-        found.retain(|person| self.active[person]);
+        found.retain(|person| self.is_active(person));
         found
     }
 
@@ -247,12 +273,7 @@ impl Organization {
                 lines.insert(format!("{group}: {}", members.join(", ")));
             }
         }
-        for manager in self
-            .active
-            .iter()
-            .filter(|(_, active)| **active)
-            .map(|(name, _)| name)
-        {
+        for manager in self.active.keys().filter(|name| self.is_active(name)) {
             let under = self.under(manager);
             if !under.is_empty() {
                 let mut members: Vec<String> = under.into_iter().collect();
@@ -378,6 +399,50 @@ async fn delta_and_full_agree_and_the_order_of_pages_does_not_matter() {
             "seed {seed}"
         );
         assert_eq!(shown(&by_delta).await, a.expected(), "seed {seed}");
+    })
+    .await;
+}
+
+/// Whether people are deleted loudly, so that the changes of everyone around tell it too, or quietly.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d18_d52_delta_and_full_agree_on_whoever_is_deleted_and_comes_back() {
+    for_all(|seed, mut dice| async move {
+        let organization = Organization::made_up(&mut dice);
+        let (by_delta, by_list) = (
+            world_of(&organization, &mut dice).await,
+            world_of(&organization, &mut dice).await,
+        );
+        for world in [&by_delta, &by_list] {
+            world.control().set_options(OptionsPatch {
+                quiet_deletions: Some(seed % 2 == 0),
+                ..OptionsPatch::default()
+            });
+            world.sync().await;
+        }
+        let (mut a, mut b) = (organization.clone(), organization);
+        for round in 0..4 {
+            let (mut first, mut second) = (Dice(dice.0), Dice(dice.0));
+            for n in 0..6 {
+                if n % 3 == 0 {
+                    a.go_or_return(&mut first, &by_delta.control());
+                    b.go_or_return(&mut second, &by_list.control());
+                } else {
+                    a.edit(&mut first, Some(&by_delta.control()));
+                    b.edit(&mut second, Some(&by_list.control()));
+                }
+            }
+            dice = first;
+            let (delta, full) = (by_delta.sync().await, by_list.full_sync().await);
+            assert!(delta.state.is_success() && full.state.is_success());
+            let logs = (by_delta.lines(&delta).await, by_list.lines(&full).await);
+            let (one, other) = (roster(&by_delta).await, roster(&by_list).await);
+            assert_eq!(one, other, "seed {seed}, round {round}: {logs:?}\n{a:?}");
+            assert_eq!(
+                shown(&by_delta).await,
+                a.expected(),
+                "seed {seed}, round {round}: {logs:?}\n{a:?}"
+            );
+        }
     })
     .await;
 }

@@ -91,6 +91,23 @@ both! {
         assert_settled(&world).await;
     }
 
+    async fn d48_people_below_a_deleted_manager_whose_departure_is_held_stay_where_they_are(backend) {
+        let mut rules = managers_only();
+        rules.manager_teams.depth = ManagerTeamDepth::AllLevels;
+        let tenant = school(&DOZEN, &[("p01", "p00"), ("p02", "p01"), ("p11", "p00")], &[]);
+        let world = World::with_rules(backend, tenant, rules).await;
+        world.control().set_options(lockstep_sandbox::OptionsPatch { quiet_deletions: Some(true), ..Default::default() });
+        world.sync().await;
+        let before = roster(&world).await;
+        for name in ["p01", "p03", "p04", "p05", "p06", "p07", "p08"] {
+            world.control().delete_user(&id_of(name)).unwrap();
+        }
+        let run = world.sync().await;
+        assert_eq!((run.summary.users.held, roster(&world).await), (7, before.clone()), "{:?}", world.lines(&run).await);
+        let full = world.full_sync().await;
+        assert_eq!((full.summary.users.held, roster(&world).await), (7, before), "{:?}", world.lines(&full).await);
+    }
+
     async fn d34_a_team_is_archived_although_the_departure_of_a_member_is_held(backend) {
         let world = dozen(backend, &[]).await;
         for name in &DOZEN[..6] {

@@ -44,7 +44,7 @@ pub(super) async fn confirm(execution: &mut Execution<'_>, frozen: &Frozen) -> R
                 .find(|(id, _)| *id == external.0)
                 .map(|(_, presence)| presence)
             {
-                Some(Presence::Gone) => said.gone.push(row),
+                Some(Presence::Gone) => said.gone.push((row, external)),
                 Some(Presence::Found(user)) => said.found.push((row, patch::patch(user.clone()))),
                 Some(Presence::Unknown(_)) | None => said.unknown.push(row),
             }
