@@ -272,7 +272,10 @@ impl ObjectFields {
             Self::User(fields) => vec![
                 ("givenName", fields.given_name.clone()),
                 ("familyName", fields.family_name.clone()),
-                ("email", Some(fields.email.clone())),
+                (
+                    "email",
+                    Some(fields.email.clone()).filter(|email| !email.is_empty()),
+                ),
                 ("jobTitle", fields.job_title.clone()),
                 ("status", Some(fields.status.as_str().to_owned())),
             ],
@@ -305,9 +308,14 @@ pub struct FieldChange {
 }
 
 impl FieldChange {
-    /// Compares two versions of an object, field by field; a missing side counts as all empty.
+    /// Compares two versions of an object, field by field; a missing side counts as all empty. Users and teams are never
+    /// taken away, so of one that has no version after, nothing changes.
     #[must_use]
     pub fn between(before: Option<&ObjectFields>, after: Option<&ObjectFields>) -> Vec<Self> {
+        if matches!(before, Some(ObjectFields::User(_) | ObjectFields::Team(_))) && after.is_none()
+        {
+            return Vec::new();
+        }
         let before = before.map(ObjectFields::shown);
         let after = after.map(ObjectFields::shown);
         let fields: Vec<&'static str> = before

@@ -9,11 +9,10 @@ use lockstep_domain::{
 };
 use lockstep_entity::{hold as hold_row, run_change};
 use lockstep_sync::guard::{Excess, Tally, excesses, last_owner};
-use lockstep_sync::ordering::{AddressMove, Fate, Order, order};
-use sea_orm::sea_query::{Expr, Query};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryFilter as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -57,14 +56,14 @@ impl Store {
         lease: &Lease,
         rules: &InboundRules,
     ) -> Result<(Run, Verdict), StoreError> {
+        self.leave_unobtainable(lease).await?;
         // Counted before the last owner is spared, who is one of those who would go.
         let held = excesses(&self.tally(lease).await?, &rules.limits);
         let protected_owner = self.protect_last_owner(lease).await?;
         for excess in &held {
             self.hold_users(lease, excess).await?;
         }
-        let order = order(&self.address_moves(lease).await?);
-        self.save_order(lease, &order).await?;
+        self.order_moves(lease).await?;
         let run = self.report(lease, GUARDING).await?;
         let verdict = Verdict {
             held,
@@ -229,101 +228,6 @@ impl Store {
         Ok(true)
     }
 
-    /// Loads the changes that wait for an address, and those they wait for; almost always none.
-    async fn address_moves(&self, lease: &Lease) -> Result<Vec<AddressMove>, StoreError> {
-        let awaited = Query::select()
-            .column(run_change::Column::WaitsFor)
-            .from(run_change::Entity)
-            .and_where(run_change::Column::RunId.eq(lease.run_id.0))
-            .and_where(run_change::Column::WaitsFor.is_not_null())
-            .to_owned();
-        let gives_up = Condition::all()
-            .add(run_change::Column::MovesAddress.eq(true))
-            .add(run_change::Column::PlatformId.in_subquery(awaited));
-        type Row = (Uuid, String, Option<Uuid>, Option<Uuid>, String);
-        let rows: Vec<Row> = run_change::Entity::of_run(lease.run_id.0)
-            .select_only()
-            .columns([
-                run_change::Column::Id,
-                run_change::Column::Action,
-                run_change::Column::PlatformId,
-                run_change::Column::WaitsFor,
-                run_change::Column::Outcome,
-            ])
-            .filter(
-                Condition::any()
-                    .add(run_change::Column::WaitsFor.is_not_null())
-                    .add(gives_up),
-            )
-            .order_by_asc(run_change::Column::Sequence)
-            .into_tuple()
-            .all(self.db())
-            .await
-            .map_err(StoreError::of("read address moves"))?;
-        let fate = |outcome: &str| match outcome {
-            o if o == ChangeOutcome::Planned.as_str() => Fate::Goes,
-            o if o == ChangeOutcome::Held.as_str() => Fate::Held,
-            _ => Fate::Dropped,
-        };
-        Ok(rows
-            .into_iter()
-            .map(|(id, action, user, waits_for, outcome)| AddressMove {
-                change: ChangeId(id),
-                user: user
-                    .filter(|_| action != ChangeAction::Create.as_str())
-                    .map(UserId),
-                waits_for: waits_for.map(UserId),
-                fate: fate(&outcome),
-            })
-            .collect())
-    }
-
-    async fn save_order(&self, lease: &Lease, order: &Order) -> Result<(), StoreError> {
-        for fate in [Fate::Held, Fate::Dropped] {
-            let is_of = |of: &Fate| (*of == Fate::Held) == (fate == Fate::Held);
-            let blocked: Vec<Uuid> = order
-                .blocked
-                .iter()
-                .filter(|(_, of)| is_of(of))
-                .map(|(change, _)| change.0)
-                .collect();
-            let (outcome, category) = blocked_by(fate);
-            let all = Condition::all();
-            self.reword_those(lease, GUARDING, &blocked, all, &outcome, category)
-                .await?;
-        }
-        let components = (1_i64..).zip(&order.components);
-        let places: Vec<(i64, i64, ChangeId)> = components
-            .flat_map(|(component, changes)| {
-                let places = (1_i64..).zip(changes);
-                places.map(move |(place, change)| (component, place, *change))
-            })
-            .collect();
-        for places in places.chunks(rows_per_statement(1)) {
-            self.save_components(lease, places).await?;
-        }
-        Ok(())
-    }
-
-    async fn save_components(
-        &self,
-        lease: &Lease,
-        places: &[(i64, i64, ChangeId)],
-    ) -> Result<Run, StoreError> {
-        let operation = "order address moves";
-        let tx = self.begin_run(lease, GUARDING).await?;
-        for (component, place, change) in places {
-            run_change::Entity::update_many()
-                .col_expr(run_change::Column::Component, (*component).into())
-                .col_expr(run_change::Column::ComponentOrder, (*place).into())
-                .filter(run_change::Column::Id.eq(change.0))
-                .exec(&tx)
-                .await
-                .map_err(StoreError::of(operation))?;
-        }
-        tx.commit(operation).await
-    }
-
     /// Opens a hold, carries the open one on, or closes it when nothing is held any more (D-49).
     async fn carry_hold(
         &self,
@@ -423,28 +327,6 @@ fn sorted_text(json: &sea_orm::JsonValue) -> String {
             .map(|(key, value)| format!("{key}={value};"))
             .collect(),
         None => json.to_string(),
-    }
-}
-
-/// What becomes of a change that waits for an address that is not given up.
-fn blocked_by(fate: Fate) -> (Reworded, Option<HoldCategory>) {
-    match fate {
-        Fate::Held => {
-            let held = Reworded {
-                outcome: ChangeOutcome::Held,
-                code: ChangeReasonCode::LimitExceeded,
-                message: "The wanted address is given up by a change that is held.".to_owned(),
-            };
-            (held, Some(HoldCategory::EmailChanges))
-        }
-        Fate::Goes | Fate::Dropped => {
-            let skipped = Reworded {
-                outcome: ChangeOutcome::Skipped,
-                code: ChangeReasonCode::Dependency,
-                message: "The wanted address belongs to a user who cannot give it up.".to_owned(),
-            };
-            (skipped, None)
-        }
     }
 }
 

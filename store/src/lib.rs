@@ -4,6 +4,7 @@
 //! nothing half done. SQLite and PostgreSQL are served by the same code; where they differ, [`Store`] hides it.
 
 mod above;
+mod address;
 mod column;
 mod dependent;
 mod error;

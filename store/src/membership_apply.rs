@@ -15,7 +15,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::apply::Applied;
-use crate::column::{count, from_optional_json, rows_per_statement};
+use crate::column::{count, from_optional_json, parse, rows_per_statement};
 use crate::lease::Step;
 use crate::lookup::one_of;
 use crate::outcome::conclude;
@@ -30,6 +30,7 @@ pub(crate) struct Intent {
     sequence: i64,
     team: TeamId,
     user: UserId,
+    before: Option<TeamRole>,
     role: Option<TeamRole>,
     moved_from: Option<TeamId>,
 }
@@ -39,6 +40,8 @@ struct Present {
     teams: BTreeMap<TeamId, Team>,
     active: BTreeSet<UserId>,
     kept_out: BTreeSet<(TeamId, UserId)>,
+    /// Roles that runs gave the users in the teams, and in the teams that they leave.
+    roles: BTreeMap<(TeamId, UserId), TeamRole>,
 }
 
 impl Store {
@@ -110,10 +113,12 @@ impl Store {
         }
         let users: Vec<UserId> = users.into_iter().map(UserId).collect();
         let kept_out = crate::person::kept_out(tx, lease.organization_id, &users).await?;
+        let roles = roles_in(tx, &teams, intents).await?;
         Ok(Present {
             teams,
             active,
             kept_out,
+            roles,
         })
     }
 
@@ -210,7 +215,7 @@ impl Present {
             return Err((ChangeReasonCode::ChangedMeanwhile, message));
         };
         if intent.role.is_none() {
-            return Ok(());
+            return self.judge_removal(intent);
         }
         if team.status != TeamStatus::Active {
             let message = "The team is not in use.";
@@ -224,7 +229,30 @@ impl Present {
             let message = "An owner removed the user from the team while the run was going on.";
             return Err((ChangeReasonCode::UserHold, message));
         }
+        let left = intent.moved_from.map(|team| (team, intent.user));
+        if left.is_some_and(|place| !self.roles.contains_key(&place)) {
+            let message =
+                "An owner removed the user from the former team while the run was going on.";
+            return Err((ChangeReasonCode::ChangedMeanwhile, message));
+        }
+        if self.role_of(intent) != intent.before {
+            let message = "The membership was changed while the run was going on.";
+            return Err((ChangeReasonCode::ChangedMeanwhile, message));
+        }
         Ok(())
+    }
+
+    /// A removal that an owner made meanwhile is not one of the run.
+    fn judge_removal(&self, intent: &Intent) -> Result<(), (ChangeReasonCode, &'static str)> {
+        if self.role_of(intent) == intent.before {
+            return Ok(());
+        }
+        let message = "The membership was changed or removed while the run was going on.";
+        Err((ChangeReasonCode::ChangedMeanwhile, message))
+    }
+
+    fn role_of(&self, intent: &Intent) -> Option<TeamRole> {
+        self.roles.get(&(intent.team, intent.user)).copied()
     }
 }
 
@@ -235,12 +263,14 @@ impl Intent {
             text: format!("nothing in change {}", row.id),
         };
         let (team, user) = (row.platform_id, row.member_id);
+        let before: Option<MembershipFields> = from_optional_json("run_change.before", row.before)?;
         let after: Option<MembershipFields> = from_optional_json("run_change.after", row.after)?;
         Ok(Self {
             id: row.id,
             sequence: row.sequence,
             team: TeamId(team.ok_or_else(|| missing("run_change.platform_id"))?),
             user: UserId(user.ok_or_else(|| missing("run_change.member_id"))?),
+            before: before.map(|before| before.role),
             role: after.map(|after| after.role),
             moved_from: row.moved_from_id.map(TeamId),
         })
@@ -257,6 +287,44 @@ pub(crate) async fn next(
     let (rows, through) = next_planned(db, lease, ObjectKind::Membership, after, limit).await?;
     let intents: Result<_, _> = rows.into_iter().map(Intent::read).collect();
     Ok((intents?, through))
+}
+
+/// Reads the roles that runs gave users, a statement for each team.
+async fn roles_in(
+    tx: &RunTx,
+    teams: &BTreeMap<TeamId, Team>,
+    intents: &[Intent],
+) -> Result<BTreeMap<(TeamId, UserId), TeamRole>, StoreError> {
+    use membership::Column;
+    let mut users: BTreeMap<TeamId, BTreeSet<Uuid>> = BTreeMap::new();
+    for intent in intents {
+        for team in intent.moved_from.into_iter().chain([intent.team]) {
+            users.entry(team).or_default().insert(intent.user.0);
+        }
+    }
+    let mut roles = BTreeMap::new();
+    for (team, users) in users {
+        let Some(key) = teams.get(&team).and_then(|team| team.key.as_ref()) else {
+            continue;
+        };
+        let users: Vec<Uuid> = users.into_iter().collect();
+        for chunk in users.chunks(rows_per_statement(1)) {
+            let rows: Vec<(Uuid, String)> = membership::Entity::find()
+                .select_only()
+                .columns([Column::UserId, Column::Role])
+                .filter(Column::TeamId.eq(team.0))
+                .filter(Column::Origin.eq(key.source.origin().as_str()))
+                .filter(one_of(tx, Column::UserId, chunk.iter().copied()))
+                .into_tuple()
+                .all(tx)
+                .await
+                .map_err(StoreError::of("read memberships"))?;
+            for (user, role) in rows {
+                roles.insert((team, UserId(user)), parse("membership.role", &role)?);
+            }
+        }
+    }
+    Ok(roles)
 }
 
 async fn remove(

@@ -134,7 +134,7 @@ impl Store {
 
     fn user_row(&self, run: &run::Model, marked: MarkedChange) -> run_change::ActiveModel {
         let MarkedChange { change, mark } = marked;
-        let moves = change.address_move().is_some();
+        let moves = change.moves_address();
         // What was decided against is final at once, and told; the rest is told when it is done.
         let skipped = change.skipped.is_some();
         let outcome = if skipped {
@@ -280,7 +280,10 @@ pub(crate) fn planned(lease: &Lease) -> sea_orm::Select<run_change::Entity> {
 }
 
 /// Inserts rows at the end of the change log, whose length the row of the run already says. What is left out is told at once.
-async fn insert_rows(tx: &RunTx, mut rows: Vec<run_change::ActiveModel>) -> Result<(), StoreError> {
+pub(crate) async fn insert_rows(
+    tx: &RunTx,
+    mut rows: Vec<run_change::ActiveModel>,
+) -> Result<(), StoreError> {
     let run = tx.run();
     let count = signed(rows.len() as u64);
     for (n, row) in (0_i64..).zip(&mut rows) {

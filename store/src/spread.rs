@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use lockstep_domain::{
-    ChangeAction, ChangeOutcome, ExternalId, GroupMembership, InboundRules, ManagerTeamDepth,
-    ObjectKind, RunPhase, TeamSource, UserFields,
+    ChangeAction, ChangeOutcome, ChangeReasonCode, ExternalId, GroupMembership, InboundRules,
+    ManagerTeamDepth, ObjectKind, RunPhase, TeamSource, UserFields,
 };
 use lockstep_entity::{dirty_key, run_change};
 use lockstep_sync::inbound::reach::{Walk, reach};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, JsonValue, QueryFilter as _, QueryOrder as _,
+    ColumnTrait as _, Condition, ConnectionTrait, JsonValue, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
 };
 
@@ -204,10 +204,16 @@ async fn reaching_users(
         Reaching::Planned => &[ChangeOutcome::Planned][..],
         Reaching::Unmade => &[ChangeOutcome::Skipped, ChangeOutcome::Failed],
     };
+    // What was decided against before the teams were planned is not counted on by any of them.
+    let came_up_later = (which == Reaching::Unmade).then(|| {
+        let later = ChangeReasonCode::ALL
+            .iter()
+            .filter(|code| code.is_retried());
+        run_change::Column::ReasonCode.is_in(later.map(|code| code.as_str()))
+    });
     let rows: Vec<Row> = between(lease.run_id.0, after, last)
         .filter(run_change::Column::Outcome.is_in(outcomes.iter().map(|o| o.as_str())))
-        // What was decided against when it was planned says nothing of what the user was to become.
-        .filter(run_change::Column::After.is_not_null())
+        .filter(Condition::all().add_option(came_up_later))
         .select_only()
         .columns([
             run_change::Column::ExternalId,

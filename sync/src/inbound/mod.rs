@@ -3,6 +3,7 @@
 pub mod desired;
 pub mod memberships;
 pub mod names;
+pub mod parting;
 pub mod reach;
 pub mod selection;
 pub mod surroundings;

@@ -22,7 +22,7 @@ pub struct PlannedChange {
     pub action: ChangeAction,
     /// The user before, none for a creation.
     pub before: Option<UserFields>,
-    /// The user after, none when nothing is to be done.
+    /// The user after; of a change that is left out, as it would have been, none when nobody was wanted.
     pub after: Option<UserFields>,
     /// How account and user were matched, for a creation or a link.
     pub matched_by: Option<LinkMatch>,
@@ -37,12 +37,13 @@ pub struct PlannedChange {
 }
 
 impl PlannedChange {
-    /// The address key before and after, when the change moves the user to another address.
+    /// Whether the change moves the user to another address.
     #[must_use]
-    pub fn address_move(&self) -> Option<(AddressKey, AddressKey)> {
-        let (before, after) = (self.before.as_ref()?, self.after.as_ref()?);
-        let (before, after) = (AddressKey::of(&before.email), AddressKey::of(&after.email));
-        (before != after).then_some((before, after))
+    pub fn moves_address(&self) -> bool {
+        let (Some(before), Some(after)) = (&self.before, &self.after) else {
+            return false;
+        };
+        self.skipped.is_none() && AddressKey::of(&before.email) != AddressKey::of(&after.email)
     }
 }
 
@@ -126,9 +127,11 @@ impl Draft<'_> {
         &self,
         action: ChangeAction,
         user: Option<&PlatformUser>,
+        after: Option<UserFields>,
         reason: ChangeReason,
     ) -> Decision {
         let change = PlannedChange {
+            after,
             skipped: Some(reason),
             ..self.change(action, user)
         };
@@ -152,7 +155,7 @@ impl Draft<'_> {
             ),
             _ => return Decision::default(),
         };
-        self.skip(ChangeAction::Create, None, reason)
+        self.skip(ChangeAction::Create, None, None, reason)
     }
 
     /// D-14: always deactivated, never deleted, and the reason is kept.
@@ -179,7 +182,7 @@ impl Draft<'_> {
 
     fn first_contact(&self, rules: &InboundRules) -> Decision {
         if let Some(reason) = flaw_reason(&self.desired.flaws()) {
-            return self.skip(ChangeAction::Create, None, reason);
+            return self.skip(ChangeAction::Create, None, None, reason);
         }
         let Some(key) = self.desired.address_key() else {
             return Decision::default();
@@ -193,6 +196,7 @@ impl Draft<'_> {
             Availability::Taken(message) => self.skip(
                 ChangeAction::Create,
                 None,
+                Some(self.created()),
                 ChangeReason::new(ChangeReasonCode::Conflict, message),
             ),
         }
@@ -210,8 +214,9 @@ impl Draft<'_> {
         }
     }
 
-    fn create(&self, waits_for: Option<UserId>) -> Decision {
-        let fresh = UserFields {
+    /// The user whom the directory gives.
+    fn created(&self) -> UserFields {
+        self.overwrite(UserFields {
             given_name: None,
             family_name: None,
             names_derived: false,
@@ -219,9 +224,12 @@ impl Draft<'_> {
             job_title: None,
             status: UserStatus::NotYetActivated,
             deactivation_reason: None,
-        };
+        })
+    }
+
+    fn create(&self, waits_for: Option<UserId>) -> Decision {
         let change = PlannedChange {
-            after: Some(self.overwrite(fresh)),
+            after: Some(self.created()),
             matched_by: Some(LinkMatch::Created),
             waits_for,
             ..self.change(ChangeAction::Create, None)
@@ -235,6 +243,7 @@ impl Draft<'_> {
 
     /// D-03: an owner is never taken over silently. D-18: from the match on, the user is managed.
     fn link(&self, user: &PlatformUser, matched_by: LinkMatch) -> Decision {
+        let after = self.overwrite(UserFields::of(user));
         if user.role == Role::Owner {
             let message = format!(
                 "{} has the address of an owner of the organization. An owner is never linked without a person's confirmation.",
@@ -243,10 +252,10 @@ impl Draft<'_> {
             return self.skip(
                 ChangeAction::Link,
                 Some(user),
+                Some(after),
                 ChangeReason::new(ChangeReasonCode::Conflict, message),
             );
         }
-        let after = self.overwrite(UserFields::of(user));
         let change = PlannedChange {
             after: Some(after),
             matched_by: Some(matched_by),
@@ -274,25 +283,24 @@ impl Draft<'_> {
             return self.stay_away(user);
         }
         let before = UserFields::of(user);
-        let mut after = self.overwrite(before.clone());
+        let mut after = if returns {
+            self.returned(user)
+        } else {
+            self.overwrite(before.clone())
+        };
         let waits_for = match self.new_address(user) {
             Ok(waits_for) => waits_for,
             Err(reason) => {
-                after.email.clone_from(&before.email);
-                decision
-                    .changes
-                    .extend(self.skip(ChangeAction::Update, Some(user), reason).changes);
+                let wanted = std::mem::replace(&mut after.email, before.email.clone());
+                let moved = UserFields {
+                    email: wanted,
+                    ..before.clone()
+                };
+                let skip = self.skip(ChangeAction::Update, Some(user), Some(moved), reason);
+                decision.changes.extend(skip.changes);
                 None
             }
         };
-        if returns {
-            after.status = if user.ever_active {
-                UserStatus::Active
-            } else {
-                UserStatus::NotYetActivated
-            };
-            after.deactivation_reason = None;
-        }
         if after != before {
             let action = if returns {
                 ChangeAction::Reactivate
@@ -311,12 +319,26 @@ impl Draft<'_> {
         decision
     }
 
+    /// A deactivated user as the user comes back.
+    fn returned(&self, user: &PlatformUser) -> UserFields {
+        UserFields {
+            status: if user.ever_active {
+                UserStatus::Active
+            } else {
+                UserStatus::NotYetActivated
+            },
+            deactivation_reason: None,
+            ..self.overwrite(UserFields::of(user))
+        }
+    }
+
     /// D-15: whom an owner deactivated, no run brings back.
     fn stay_away(&self, user: &PlatformUser) -> Decision {
         let message = "An owner deactivated this user by hand; runs do not reactivate the user.";
         self.skip(
             ChangeAction::Reactivate,
             Some(user),
+            Some(self.returned(user)),
             ChangeReason::new(ChangeReasonCode::UserHold, message),
         )
     }

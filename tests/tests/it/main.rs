@@ -8,7 +8,9 @@
     reason = "a test that cannot go on stops, and says where"
 )]
 
+mod addresses;
 mod manager_teams;
+mod meanwhile;
 mod set_up;
 mod team_crashes;
 mod team_laws;

@@ -53,6 +53,8 @@ pub(super) async fn plan(execution: &mut Execution<'_>, frozen: &Frozen) -> Resu
     let store = &execution.worker.store;
     let (run, verdict) = store.guard_users(&execution.lease, &frozen.rules).await?;
     execution.reached(run).await?;
+    let store = &execution.worker.store;
+    store.part_addresses(&execution.lease).await?;
     Ok(verdict)
 }
 
