@@ -186,6 +186,23 @@ impl UserFields {
         }
     }
 
+    /// Whether nobody has edited the user since; a first sign-in is no edit.
+    #[must_use]
+    pub fn is_unedited_since(&self, before: &Self) -> bool {
+        let signed_in =
+            self.status == UserStatus::Active && before.status == UserStatus::NotYetActivated;
+        let status = if signed_in {
+            self.status
+        } else {
+            before.status
+        };
+        *self
+            == Self {
+                status,
+                ..before.clone()
+            }
+    }
+
     /// First and last name, or the address when there is none.
     #[must_use]
     pub fn display_name(&self) -> String {

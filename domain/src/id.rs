@@ -54,4 +54,8 @@ id_types! {
     TestId,
     /// One saved version of sync rules.
     RulesVersionId,
+    /// A tie between a sign-in at a provider and a user.
+    SignInLinkId,
+    /// A sign-in that may be of a user, for an owner to decide.
+    SignInProposalId,
 }

@@ -42,8 +42,8 @@ pub use group::{
 pub use hash::ContentHash;
 pub use hold::{HoldCategory, HoldDecisionKind};
 pub use id::{
-    ChangeId, HoldId, IntegrationId, OrganizationId, RulesVersionId, RunId, TeamId, TestId,
-    UserHoldId, UserId,
+    ChangeId, HoldId, IntegrationId, OrganizationId, RulesVersionId, RunId, SignInLinkId,
+    SignInProposalId, TeamId, TestId, UserHoldId, UserId,
 };
 pub use integration::{
     ActivationBlocker, EntraCloud, IntegrationState, PauseReason, PauseResolution, SyncDirection,

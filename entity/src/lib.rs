@@ -20,6 +20,8 @@ pub mod read_seen;
 pub mod rules_version;
 pub mod run;
 pub mod run_change;
+pub mod sign_in_link;
+pub mod sign_in_proposal;
 pub mod team;
 pub mod user_hold;
 pub mod user_link;

@@ -64,6 +64,8 @@ pub struct Model {
     /// What the user is searched and sorted by; computed in Rust, see `user_search_key`.
     #[sea_orm(column_type = "Text")]
     pub search_key: String,
+    /// When the user last signed in, to the hour; none when never since that is noted.
+    pub last_seen_at: Option<ChronoDateTimeUtc>,
 }
 
 /// Relations are followed by explicit queries, so there are none to declare.

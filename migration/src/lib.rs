@@ -28,6 +28,9 @@ mod m0018_few_among_many;
 mod m0028_search_key;
 mod m0029_change_search_key;
 mod m0030_history;
+mod m0031_last_seen;
+mod m0032_sign_in_link;
+mod m0033_sign_in_proposal;
 mod search;
 
 /// Every migration, in order.
@@ -59,6 +62,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0028_search_key::Migration),
             Box::new(m0029_change_search_key::Migration),
             Box::new(m0030_history::Migration),
+            Box::new(m0031_last_seen::Migration),
+            Box::new(m0032_sign_in_link::Migration),
+            Box::new(m0033_sign_in_proposal::Migration),
         ]
     }
 }

@@ -47,6 +47,8 @@ pub mod rules;
 pub mod run;
 mod run_tx;
 pub mod schedule;
+pub mod sign_in;
+pub mod sign_in_proposal;
 mod spread;
 pub mod statistics;
 pub mod team;
@@ -56,7 +58,9 @@ pub mod team_key;
 pub mod team_name;
 mod team_neighbourhood;
 pub mod user;
+pub mod user_by_hand;
 pub mod user_hold;
+pub mod user_list;
 pub mod via_group;
 
 pub use error::StoreError;

@@ -5,7 +5,9 @@ use lockstep_domain::{Actor, OrganizationId};
 use lockstep_entity::{entitlement, organization};
 use lockstep_migration::SchemaManager;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+};
 
 use crate::column::{from_json, to_json};
 use crate::run::found;
@@ -87,17 +89,27 @@ impl Store {
         Ok(row.map(read))
     }
 
+    /// Returns organizations of that name: none, one, or more than one of them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn organizations_named(&self, name: &str) -> Result<Vec<Organization>, StoreError> {
+        let rows = organization::Entity::find()
+            .filter(organization::Column::Name.eq(name))
+            .limit(2)
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read an organization"))?;
+        Ok(rows.into_iter().map(read).collect())
+    }
+
     /// Returns the organization of that name, if there is exactly one such.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn organization_named(&self, name: &str) -> Result<Option<Organization>, StoreError> {
-        let rows = organization::Entity::find()
-            .filter(organization::Column::Name.eq(name))
-            .all(self.db())
-            .await
-            .map_err(StoreError::of("read an organization"))?;
-        Ok(<[_; 1]>::try_from(rows).ok().map(|[row]| read(row)))
+        let named = self.organizations_named(name).await?;
+        Ok(<[_; 1]>::try_from(named).ok().map(|[one]| one))
     }
 
     /// Whether there are organizations of another name.
@@ -197,7 +209,7 @@ impl Store {
     }
 }
 
-fn read(row: organization::Model) -> Organization {
+pub(crate) fn read(row: organization::Model) -> Organization {
     Organization {
         id: row.id.into(),
         name: row.name,

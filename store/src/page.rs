@@ -6,7 +6,7 @@ use sea_orm::{
     QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Value,
 };
 
-use lockstep_domain::{IntegrationId, TeamId, TestId, UserId};
+use lockstep_domain::{IntegrationId, SignInProposalId, TeamId, TestId, UserId};
 
 use crate::lookup::first;
 use crate::{Store, StoreError};
@@ -33,7 +33,7 @@ macro_rules! id_keys {
     )+};
 }
 
-id_keys!(UserId, TeamId, IntegrationId, TestId);
+id_keys!(UserId, TeamId, IntegrationId, TestId, SignInProposalId);
 
 /// Which part of a list is asked for. `after` and `before` are keys of rows, exclusive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -6,8 +6,8 @@ use lockstep_domain::{
 };
 use lockstep_entity::{membership, platform_user, user_link};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
-    PaginatorTrait as _, QueryFilter as _, QuerySelect as _,
+    ActiveValue::NotSet, ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait,
+    EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QuerySelect as _,
 };
 
 use crate::column::{from_optional_json, parse, parse_optional, rows_per_statement};
@@ -404,6 +404,8 @@ pub(crate) fn write_user(
         created_at: Set(user.created_at),
         updated_at: Set(user.updated_at),
         search_key: Set(user.search_key()),
+        // Only a sign-in writes it.
+        last_seen_at: NotSet,
     }
 }
 

@@ -103,7 +103,7 @@ impl Present {
     ) -> Result<(), String> {
         let user = self.users.get(&intent.user_id);
         match (&intent.before, user) {
-            (Some(before), Some(user)) if UserFields::of(user) != *before => {
+            (Some(before), Some(user)) if !UserFields::of(user).is_unedited_since(before) => {
                 return Err("The user was changed while the run was going on.".to_owned());
             }
             (Some(_), None) => {

@@ -128,7 +128,11 @@ impl Chunk<'_> {
             } else {
                 None
             },
-            status,
+            status: match status {
+                // Whoever has signed in since the plan was made stays active.
+                UserStatus::NotYetActivated if user.ever_active => UserStatus::Active,
+                planned => planned,
+            },
             deactivation_reason,
             origin: RecordOrigin::EntraId,
             updated_at: self.now,
