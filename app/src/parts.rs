@@ -47,12 +47,7 @@ pub(crate) struct Parts {
 impl Parts {
     /// Connects to both. A database that is a file is brought up to date; a server is only looked at.
     pub(crate) async fn open(settings: Settings) -> anyhow::Result<Self> {
-        let store = open_store(&settings).await?;
-        if store.is_sqlite() {
-            store.migrate().await?;
-        } else if !store.is_migrated().await? {
-            bail!("the database is not up to date; run `lockstep migrate` first");
-        }
+        let store = ready_store(&settings).await?;
         let queue = Queue::connect(&settings.queue_url).await?;
         Ok(Self {
             settings,
@@ -190,9 +185,11 @@ impl Parts {
             None => JwtKey::Secret(keys::token_secret(&self.settings)?),
         };
         Ok(JwtSettings {
-            issuer: jwt.issuer.clone(),
-            audience: jwt.audience.clone(),
+            issuers: jwt.issuers.clone(),
+            audiences: jwt.audiences.clone(),
             key,
+            people: jwt.people.clone(),
+            staff_claim: jwt.staff_claim.clone(),
         })
     }
 
@@ -225,6 +222,17 @@ fn language(tag: &str) -> Language {
         tag: tag.to_owned(),
         name: name.to_owned(),
     }
+}
+
+/// Connects to the database. A file is brought up to date; a server is only looked at.
+pub(crate) async fn ready_store(settings: &Settings) -> anyhow::Result<Store> {
+    let store = open_store(settings).await?;
+    if store.is_sqlite() {
+        store.migrate().await?;
+    } else if !store.is_migrated().await? {
+        bail!("the database is not up to date; run `lockstep migrate` first");
+    }
+    Ok(store)
 }
 
 /// Connects to the database.

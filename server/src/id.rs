@@ -4,8 +4,8 @@ use async_graphql::ID;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lockstep_domain::{
-    ChangeId, HoldId, IntegrationId, OrganizationId, RulesVersionId, RunId, TeamId, TestId,
-    UserHoldId, UserId,
+    ChangeId, HoldId, IntegrationId, OrganizationId, RulesVersionId, RunId, SignInLinkId,
+    SignInProposalId, TeamId, TestId, UserHoldId, UserId,
 };
 use uuid::Uuid;
 
@@ -55,6 +55,8 @@ global_ids! {
     RunId = "Run",
     ChangeId = "RunChange",
     HoldId = "Hold",
+    SignInLinkId = "SignInLink",
+    SignInProposalId = "SignInProposal",
 }
 
 #[cfg(test)]

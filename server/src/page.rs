@@ -4,7 +4,9 @@ use async_graphql::{Context, SimpleObject};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SecondsFormat, Utc};
-use lockstep_domain::{ChangeId, HoldId, IntegrationId, RunId, TeamId, TestId, UserId};
+use lockstep_domain::{
+    ChangeId, HoldId, IntegrationId, RunId, SignInProposalId, TeamId, TestId, UserId,
+};
 use lockstep_store::order::{ListOrder, Place};
 use lockstep_store::page::{Page, PageRequest};
 use uuid::Uuid;
@@ -138,7 +140,15 @@ macro_rules! cursor_ids {
     )+};
 }
 
-cursor_ids!(UserId, TeamId, IntegrationId, TestId, ChangeId, HoldId);
+cursor_ids!(
+    UserId,
+    TeamId,
+    IntegrationId,
+    TestId,
+    ChangeId,
+    HoldId,
+    SignInProposalId,
+);
 
 /// Place in a list of users or teams. A name has no control characters, and PostgreSQL refuses one of them in any text.
 impl<Id: CursorKey> CursorKey for Place<Id> {

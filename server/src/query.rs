@@ -13,6 +13,7 @@ use crate::object::organization::{Organization, Viewer};
 use crate::object::run::{Run, RunConnection, RunFilter, RunOrder};
 use crate::object::service::ServiceInfo;
 use crate::object::setup::AvailableIntegration;
+use crate::object::sign_in::{SignInLink, SignInProposalConnection};
 use crate::object::team::Team;
 use crate::object::user::User;
 use crate::page::{self, Edges, Paging};
@@ -218,6 +219,51 @@ impl Query {
         RunConnection::load(&app(ctx).store, owner.organization.id, &filter, &paging)
             .await
             .map(Some)
+    }
+
+    /// Sign-ins at a provider that may be of users of the organization and wait for the decision of an owner, oldest
+    /// first. Null with FORBIDDEN unless the viewer is an owner.
+    #[graphql(complexity = "page::size(first, last) * child_complexity + 1")]
+    async fn sign_in_proposals(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns at most this many edges from the start of the list (1 to 100).")]
+        first: Option<i32>,
+        #[graphql(desc = "Returns edges after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns at most this many edges from the end of the list (1 to 100).")]
+        last: Option<i32>,
+        #[graphql(desc = "Returns edges before this cursor.")] before: Option<String>,
+    ) -> Result<Option<SignInProposalConnection>> {
+        let organization = Session::owner_for(ctx, "Sign-ins")?.organization.id;
+        let request = Paging {
+            first,
+            after,
+            last,
+            before,
+        }
+        .request()?;
+        let page = app(ctx)
+            .store
+            .sign_in_proposals(organization, &request)
+            .await?;
+        Ok(Some(SignInProposalConnection::of(page)))
+    }
+
+    /// The sign-ins at a provider that a user has, in the order in which they were linked. Null with FORBIDDEN unless
+    /// the viewer is an owner.
+    #[graphql(complexity = "page::UNPAGED * child_complexity + 1")]
+    async fn sign_in_links(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global id of the user.")] user_id: ID,
+    ) -> Result<Option<Vec<SignInLink>>> {
+        let organization = Session::owner_for(ctx, "Sign-ins")?.organization.id;
+        let Some(user) = UserId::local(&user_id) else {
+            return Ok(Some(Vec::new()));
+        };
+        let links = app(ctx).store.sign_in_links_of(organization, user).await?;
+        page::admit(ctx, links.len())?;
+        Ok(Some(links.into_iter().map(SignInLink::from).collect()))
     }
 
     /// Version and limits of this server.

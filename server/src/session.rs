@@ -40,6 +40,12 @@ impl Session {
         Self::of(ctx)?.owner().ok_or_else(not_owner)
     }
 
+    /// Returns the caller as an owner, or refuses with the name of what is for owners.
+    pub(crate) fn owner_for<'a>(ctx: &Context<'a>, what: &str) -> Result<Owner<'a>> {
+        let refusal = || Failure::forbidden(format!("{what} are for owners of the organization."));
+        Self::of(ctx)?.owner().ok_or_else(refusal)
+    }
+
     /// Whether the caller is an owner of the organization; nobody is one when nobody has signed in.
     pub(crate) fn owns(ctx: &Context<'_>, organization: OrganizationId) -> bool {
         let owner = ctx.data_opt::<Self>().and_then(Self::owner);

@@ -85,12 +85,21 @@ group!(Opening {
 });
 
 group!(Tokens {
-    /// The `iss` that tokens must have
+    /// The `iss` that tokens must have, with {tenantid} for each tenant of Microsoft; several separated by commas
     #[arg(long, env = "LOCKSTEP_JWT_ISSUER", value_name = "TEXT")]
     jwt_issuer: String,
-    /// The `aud` that tokens must have
+    /// The `aud` that tokens must have; several separated by commas
     #[arg(long, env = "LOCKSTEP_JWT_AUDIENCE", value_name = "TEXT")]
     jwt_audience: String,
+    /// Claim that says where a person signs in: tid for Microsoft Entra ID, iss for others [default: none, as tokens hold our ids]
+    #[arg(long, env = "LOCKSTEP_JWT_PROVIDER_CLAIM", value_name = "NAME")]
+    jwt_provider_claim: String,
+    /// Claim that says who the person is there: oid for Microsoft Entra ID, sub for others
+    #[arg(long, env = "LOCKSTEP_JWT_SUBJECT_CLAIM", value_name = "NAME")]
+    jwt_subject_claim: String,
+    /// Claim whose word `staff` makes staff of the platform [default: scope, but none with a provider claim]
+    #[arg(long, env = "LOCKSTEP_JWT_STAFF_CLAIM", value_name = "NAME")]
+    jwt_staff_claim: String,
     /// Where the issuer of tokens publishes its public keys
     #[arg(long, env = "LOCKSTEP_JWT_JWKS_URL", value_name = "URL")]
     jwt_jwks_url: String,

@@ -6,11 +6,13 @@
 //! | `flags` | which command uses which groups |
 //! | `file` | the configuration file |
 //! | `check` | whether a value can be used |
+//! | `tokens` | how tokens are checked, and whom they name |
 
 mod check;
 mod file;
 mod flags;
 mod groups;
+mod tokens;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -26,7 +28,8 @@ pub(crate) use self::flags::{
     AllSettings, DatabaseSettings, DemoSettings, Flags, LogSettings, PeopleSettings, ServeSettings,
     TokenSettings, WorkSettings,
 };
-use self::groups::{Opening, Tokens};
+use self::groups::Opening;
+pub(crate) use self::tokens::{Jwt, JwtSource};
 
 /// The database when none is named: a file in the folder where the program was started.
 const DATABASE: &str = "sqlite:lockstep.db";
@@ -36,8 +39,6 @@ const QUEUE: &str = "memory:";
 const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
 /// Languages when none are named.
 const LANGUAGES: [&str; 2] = ["en", "de"];
-/// Shortest secret for tokens: 256 bits of text are what HS256 wants.
-const MIN_JWT_SECRET: usize = 32;
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -71,22 +72,6 @@ pub(crate) struct Settings {
     pub(crate) log: Option<String>,
 }
 
-/// How tokens are checked.
-#[derive(Clone)]
-pub(crate) struct Jwt {
-    pub(crate) issuer: Option<String>,
-    pub(crate) audience: Option<String>,
-    pub(crate) source: Option<JwtSource>,
-}
-
-/// What a token's signature is checked with.
-#[derive(Clone)]
-pub(crate) enum JwtSource {
-    Secret(SecretString),
-    PublicPem(String),
-    JwksUrl(Url),
-}
-
 impl Flags {
     /// Fills in what the file says, then the defaults, and checks every value that the command uses.
     pub(crate) fn resolve(self) -> anyhow::Result<Settings> {
@@ -114,7 +99,7 @@ impl Flags {
             listen: api.listen.unwrap_or(LISTEN),
             seal_key: file.fill(self.sealing)?.seal_key,
             open_key: open_key(file.fill(self.opening)?)?,
-            jwt: jwt(file.fill(self.tokens)?)?,
+            jwt: tokens::jwt(file.fill(self.tokens)?)?,
             graph_url: check::url(microsoft.graph_url, "LOCKSTEP_GRAPH_URL")?,
             login_url: check::url(microsoft.login_url, "LOCKSTEP_LOGIN_URL")?,
             languages: check::languages(file.fill(self.people)?.languages)?
@@ -170,52 +155,6 @@ fn open_key(given: Opening) -> anyhow::Result<Option<SecretString>> {
         (None, Some(path)) => Some(file::read(&path, "LOCKSTEP_OPEN_KEY_FILE")?.into()),
         (None, None) => None,
     })
-}
-
-fn jwt(given: Tokens) -> anyhow::Result<Jwt> {
-    let source = jwt_source(
-        given.jwt_secret,
-        given.jwt_public_key_file,
-        given.jwt_jwks_url,
-    )?;
-    let is_shared = matches!(
-        source,
-        Some(JwtSource::PublicPem(_) | JwtSource::JwksUrl(_))
-    );
-    if is_shared && (given.jwt_issuer.is_none() || given.jwt_audience.is_none()) {
-        bail!(
-            "LOCKSTEP_JWT_ISSUER and LOCKSTEP_JWT_AUDIENCE must be set as well: the issuer signs tokens for other services too"
-        );
-    }
-    Ok(Jwt {
-        issuer: given.jwt_issuer,
-        audience: given.jwt_audience,
-        source,
-    })
-}
-
-fn jwt_source(
-    secret: Option<String>,
-    pem: Option<PathBuf>,
-    jwks: Option<String>,
-) -> anyhow::Result<Option<JwtSource>> {
-    match (secret, pem, jwks) {
-        (None, None, None) => Ok(None),
-        (Some(secret), None, None) if secret.chars().count() < MIN_JWT_SECRET => {
-            bail!("LOCKSTEP_JWT_SECRET is too short; use at least {MIN_JWT_SECRET} characters")
-        }
-        (Some(secret), None, None) => Ok(Some(JwtSource::Secret(secret.into()))),
-        (None, Some(path), None) => Ok(Some(JwtSource::PublicPem(file::read(
-            &path,
-            "LOCKSTEP_JWT_PUBLIC_KEY_FILE",
-        )?))),
-        (None, None, Some(text)) => {
-            Ok(check::url(Some(text), "LOCKSTEP_JWT_JWKS_URL")?.map(JwtSource::JwksUrl))
-        }
-        _ => bail!(
-            "set one of LOCKSTEP_JWT_JWKS_URL, LOCKSTEP_JWT_PUBLIC_KEY_FILE and LOCKSTEP_JWT_SECRET, not several"
-        ),
-    }
 }
 
 #[cfg(test)]
@@ -322,6 +261,27 @@ mod tests {
             ("allowed_origins = ['*']", "LOCKSTEP_ALLOWED_ORIGINS"),
             ("databse_url = 'x'", "there is no setting databse_url"),
             ("lease_seconds = 'x'", "lockstep.toml, line 1"),
+            ("jwt_provider_claim = 'tid'", "LOCKSTEP_JWT_SUBJECT_CLAIM"),
+            (
+                "jwt_provider_claim = 'tid'\njwt_subject_claim = 'email'",
+                "\"email\" names nobody for good",
+            ),
+            (
+                "jwt_provider_claim = 'iss'\njwt_subject_claim = 'sub'",
+                "LOCKSTEP_JWT_ISSUER and LOCKSTEP_JWT_AUDIENCE",
+            ),
+            (
+                "jwt_issuer = 'https://login.microsoftonline.com/common/v2.0'",
+                "{tenantid}",
+            ),
+            (
+                "jwt_issuer = 'https://login.microsoftonline.com/{tenantid}/v2.0'",
+                "LOCKSTEP_JWT_PROVIDER_CLAIM = tid",
+            ),
+            (
+                "jwt_audience = '00000003-0000-0000-c000-000000000000'",
+                "LOCKSTEP_JWT_AUDIENCE: tokens for Microsoft Graph",
+            ),
         ] {
             assert!(error(toml).contains(text), "{toml}: {}", error(toml));
         }

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{AlgorithmFamily, DecodingKey, jwk::JwkSet};
 use lockstep_domain::Clock;
+use serde::Deserialize;
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
-use super::refused;
+use super::{Issuer, refused};
 use crate::error::chain;
 use crate::transport::AuthRefusal;
 
@@ -44,8 +45,14 @@ pub(super) struct JwksCache {
     asking: Mutex<()>,
 }
 
+/// A public key, and for whose tokens its issuer says that it is.
+pub(super) struct Published {
+    pub(super) key: DecodingKey,
+    pub(super) issuer: Option<Issuer>,
+}
+
 struct Keys {
-    set: JwkSet,
+    set: KeySet,
     fetched_at: Option<DateTime<Utc>>,
     asked_at: Option<DateTime<Utc>>,
 }
@@ -53,7 +60,7 @@ struct Keys {
 impl JwksCache {
     pub(super) fn new(source: Arc<dyn JwksSource>, clock: Arc<dyn Clock>) -> Self {
         let none = Keys {
-            set: JwkSet { keys: Vec::new() },
+            set: KeySet::default(),
             fetched_at: None,
             asked_at: None,
         };
@@ -66,7 +73,7 @@ impl JwksCache {
     }
 
     /// Returns the key that a token says to be signed with.
-    pub(super) async fn key_of(&self, token: &str) -> Result<DecodingKey, AuthRefusal> {
+    pub(super) async fn key_of(&self, token: &str) -> Result<Published, AuthRefusal> {
         let header =
             jsonwebtoken::decode_header(token).map_err(|_| refused("The token cannot be read."))?;
         let kid = header.kid.as_deref();
@@ -110,7 +117,7 @@ impl JwksCache {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 
-    async fn fetch(&self) -> Option<JwkSet> {
+    async fn fetch(&self) -> Option<KeySet> {
         let text = match self.source.jwks().await {
             Ok(text) => text,
             Err(error) => {
@@ -118,10 +125,10 @@ impl JwksCache {
                 return None;
             }
         };
-        match serde_json::from_str::<JwkSet>(&text) {
+        match KeySet::read(&text) {
             Ok(set) => {
                 info!(
-                    keys = set.keys.len(),
+                    keys = set.keys.keys.len(),
                     "Fetched the keys of the token issuer"
                 );
                 Some(set)
@@ -139,17 +146,8 @@ impl JwksCache {
 }
 
 impl Keys {
-    /// Finds the public key of that name; a token without a name is one of an issuer with one key.
-    fn find(&self, kid: Option<&str>) -> Option<DecodingKey> {
-        let jwk = match (kid, self.set.keys.as_slice()) {
-            (Some(kid), _) => self.set.find(kid)?,
-            (None, [only]) => only,
-            (None, _) => return None,
-        };
-        // A published secret would be one that everybody knows.
-        DecodingKey::from_jwk(jwk)
-            .ok()
-            .filter(|key| key.family() != AlgorithmFamily::Hmac)
+    fn find(&self, kid: Option<&str>) -> Option<Published> {
+        self.set.find(kid)
     }
 
     fn is_older_than(&self, age: TimeDelta, now: DateTime<Utc>) -> bool {
@@ -164,5 +162,64 @@ impl Keys {
             PATIENCE
         };
         self.asked_at.is_some_and(|at| now - at < patience)
+    }
+}
+
+/// A key set as published.
+#[derive(Clone)]
+struct KeySet {
+    keys: JwkSet,
+    /// What Microsoft adds to each key.
+    issuers: Issuers,
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct Issuers {
+    keys: Vec<KeyIssuer>,
+}
+
+#[derive(Clone, Deserialize)]
+struct KeyIssuer {
+    kid: Option<String>,
+    issuer: Option<String>,
+}
+
+impl Default for KeySet {
+    fn default() -> Self {
+        Self {
+            keys: JwkSet { keys: Vec::new() },
+            issuers: Issuers::default(),
+        }
+    }
+}
+
+impl KeySet {
+    fn read(text: &str) -> serde_json::Result<Self> {
+        Ok(Self {
+            keys: serde_json::from_str(text)?,
+            issuers: serde_json::from_str(text)?,
+        })
+    }
+
+    /// Finds the public key of that name; a token without a name is one of an issuer with one key.
+    fn find(&self, kid: Option<&str>) -> Option<Published> {
+        let jwk = match (kid, self.keys.keys.as_slice()) {
+            (Some(kid), _) => self.keys.find(kid)?,
+            (None, [only]) => only,
+            (None, _) => return None,
+        };
+        // A published secret would be one that everybody knows.
+        let key = DecodingKey::from_jwk(jwk)
+            .ok()
+            .filter(|key| key.family() != AlgorithmFamily::Hmac)?;
+        let kid = jwk.common.key_id.as_deref();
+        let mut named = self.issuers.keys.iter();
+        let issuer = named
+            .find(|key| key.kid.as_deref() == kid)?
+            .issuer
+            .as_deref();
+        // A key for the tokens of an issuer that cannot be is a key for none.
+        let issuer = issuer.map(Issuer::parse).transpose().ok()?;
+        Some(Published { key, issuer })
     }
 }

@@ -13,10 +13,18 @@ use super::*;
 use crate::tests::world::World;
 
 fn settings() -> JwtSettings {
+    let key = JwtKey::Secret("a secret that is long enough for a test".to_owned().into());
     JwtSettings {
-        issuer: Some("https://platform.example.com".to_owned()),
-        audience: Some("lockstep".to_owned()),
-        key: JwtKey::Secret("a secret that is long enough for a test".to_owned().into()),
+        issuers: vec![Issuer::parse("https://platform.example.com").unwrap()],
+        audiences: vec!["lockstep".to_owned()],
+        ..JwtSettings::of_ours(key)
+    }
+}
+
+fn bearing(authorization: &str) -> Credentials {
+    Credentials {
+        authorization: Some(authorization.to_owned()),
+        organization: None,
     }
 }
 
@@ -36,7 +44,7 @@ async fn enter(
     let authenticator = TokenAuthenticator::new(world.store.clone(), settings()).unwrap();
     let token = mint(minted_with, claims).unwrap();
     let answer = authenticator
-        .authenticate(Some(&format!("bearer {token}")))
+        .authenticate(&bearing(&format!("bearer {token}")))
         .await?;
     assert_eq!(answer.expires_at, Some(claims.expires_at));
     Ok(answer.session.unwrap())
@@ -72,7 +80,15 @@ async fn bad_tokens_are_refused() {
         expires_at: world.store.now(),
         ..good.clone()
     };
-    for claims in [elsewhere, nowhere, expired] {
+    let answer = enter(&world, &elsewhere, &settings()).await;
+    assert!(
+        matches!(
+            answer,
+            Err(AuthRefusal::Denied(ErrorCode::SignInUnknown, _))
+        ),
+        "{answer:?}"
+    );
+    for claims in [nowhere, expired] {
         assert!(
             is_unauthenticated(&enter(&world, &claims, &settings()).await),
             "{claims:?}"
@@ -85,19 +101,19 @@ async fn bad_tokens_are_refused() {
             ..settings()
         },
         JwtSettings {
-            issuer: None,
+            issuers: Vec::new(),
             ..settings()
         },
         JwtSettings {
-            issuer: Some("https://evil.example.com".to_owned()),
+            issuers: vec![Issuer::parse("https://evil.example.com").unwrap()],
             ..settings()
         },
         JwtSettings {
-            audience: None,
+            audiences: Vec::new(),
             ..settings()
         },
         JwtSettings {
-            audience: Some("other".to_owned()),
+            audiences: vec!["other".to_owned()],
             ..settings()
         },
     ] {
@@ -114,11 +130,50 @@ async fn bad_tokens_are_refused() {
         Some("Basic YTpi"),
         Some("Bearer a.b.c"),
     ] {
-        let answer = authenticator.authenticate(header).await;
+        let shown = header.map_or_else(Credentials::default, bearing);
+        let answer = authenticator.authenticate(&shown).await;
         assert!(
             matches!(answer, Err(AuthRefusal::Unauthenticated(_))),
             "{header:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn x005_the_first_authenticated_request_makes_a_user_active() {
+    use sea_orm::ConnectionTrait as _;
+    let world = World::new().await;
+    let statement = "UPDATE platform_user SET status = 'NOT_YET_ACTIVATED', ever_active = FALSE";
+    let tx = world.store.begin().await.unwrap();
+    let done = tx.execute_unprepared(statement).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(done.rows_affected() > 0);
+    let session = enter(&world, &claims(&world), &settings()).await.unwrap();
+    let shown = session.user.unwrap();
+    assert_eq!(
+        (shown.status, shown.ever_active),
+        (UserStatus::Active, true)
+    );
+    let stored = world.store.principal(world.organization, world.ada).await;
+    let stored = stored.unwrap().unwrap();
+    assert_eq!(stored.user, shown, "and nothing else of the row");
+    assert_eq!(stored.last_seen_at, Some(world.store.now()));
+    // However many requests follow, there is one write an hour.
+    world.clock.advance(TimeDelta::minutes(59));
+    enter(&world, &claims(&world), &settings()).await.unwrap();
+    let again = world.store.principal(world.organization, world.ada).await;
+    assert_eq!(again.unwrap().unwrap().last_seen_at, stored.last_seen_at);
+}
+
+#[test]
+fn what_is_refused_is_told_whole_on_a_socket_too() {
+    // A close frame holds 125 bytes, of which the code takes two.
+    for refusal in [unknown(), deactivated(), which_organization()] {
+        let AuthRefusal::Denied(code, message) = refusal else {
+            panic!("{refusal:?}")
+        };
+        let reason = format!("{}: {message}", code.as_str());
+        assert!(reason.len() <= 123, "{} bytes: {reason}", reason.len());
     }
 }
 
@@ -132,13 +187,13 @@ async fn staff_need_no_row() {
 }
 
 /// Publishes whatever it is told to.
-struct Issuer {
+struct KeyServer {
     keys: Mutex<Option<String>>,
     asked: AtomicUsize,
 }
 
 #[async_trait]
-impl JwksSource for Issuer {
+impl JwksSource for KeyServer {
     async fn jwks(&self) -> Result<String, JwksError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let keys = self.keys.lock().unwrap().clone();
@@ -163,15 +218,11 @@ fn key_set(key: &EncodingKey, kid: &str) -> String {
 async fn published_keys_are_kept_and_asked_for_again_when_one_is_unknown() {
     let world = World::new().await;
     let key = key_pair();
-    let issuer = Arc::new(Issuer {
+    let issuer = Arc::new(KeyServer {
         keys: Mutex::new(None),
         asked: AtomicUsize::new(0),
     });
-    let settings = JwtSettings {
-        issuer: None,
-        audience: None,
-        key: JwtKey::Jwks(issuer.clone()),
-    };
+    let settings = JwtSettings::of_ours(JwtKey::Jwks(issuer.clone()));
     let authenticator = TokenAuthenticator::new(world.store.clone(), settings).unwrap();
     let token = |kid: &str| {
         let header = Header {
@@ -187,7 +238,7 @@ async fn published_keys_are_kept_and_asked_for_again_when_one_is_unknown() {
     };
     let enter = async |kid: &str| {
         authenticator
-            .authenticate(Some(&token(kid)))
+            .authenticate(&bearing(&token(kid)))
             .await
             .map(|_| ())
     };

@@ -9,6 +9,7 @@ mod member;
 mod optional;
 mod rules;
 mod run;
+mod sign_in;
 mod team;
 mod team_rules;
 mod test;
@@ -36,4 +37,5 @@ pub struct Mutation(
     entitlement::EntitlementMutations,
     team::TeamMutations,
     member::MemberMutations,
+    sign_in::SignInMutations,
 );

@@ -20,6 +20,7 @@ pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod service;
 pub(crate) mod setup;
+pub(crate) mod sign_in;
 pub(crate) mod summary;
 pub(crate) mod team;
 pub(crate) mod team_rules;

@@ -5,12 +5,14 @@ use serde_json::{Value, json};
 use super::world::{Who, World, refused};
 use crate::id::GlobalId as _;
 
-const ROOTS: [&str; 5] = [
+const ROOTS: [&str; 7] = [
     "{ integrations { totalCount } }",
     "{ runs { totalCount } }",
     "{ availableIntegrations { name } }",
     "{ integration(id: \"x\") { id } }",
     "{ run(id: \"x\") { id } }",
+    "{ signInProposals { totalCount } }",
+    "{ signInLinks(userId: \"x\") { id } }",
 ];
 
 #[tokio::test]

@@ -16,11 +16,7 @@ use crate::router;
 use crate::transport::TransportOptions;
 
 fn settings() -> JwtSettings {
-    JwtSettings {
-        issuer: None,
-        audience: None,
-        key: JwtKey::Secret("a secret of the tests".to_owned().into()),
-    }
+    JwtSettings::of_ours(JwtKey::Secret("a secret of the tests".to_owned().into()))
 }
 
 fn server(world: &World) -> Router {

@@ -1,6 +1,8 @@
 //! Everything that is wrong with an input is told at once.
 
-use lockstep_domain::{IntegrationId, RunId, TeamId, UserHoldId, UserId};
+use lockstep_domain::{
+    IntegrationId, RunId, SignInLinkId, SignInProposalId, TeamId, UserHoldId, UserId,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -166,6 +168,24 @@ fn inputs(world: &World) -> Vec<(Who, &'static str, Value, Vec<&'static str>)> {
             "liftUserHold",
             json!({ "holdId": UserHoldId(nowhere()).global() }),
             vec!["NOT_FOUND input.holdId"],
+        ),
+        (
+            Who::Ada,
+            "confirmSignInProposal",
+            json!({ "proposalId": SignInProposalId(nowhere()).global() }),
+            vec!["NOT_FOUND input.proposalId"],
+        ),
+        (
+            Who::Ada,
+            "dismissSignInProposal",
+            json!({ "proposalId": SignInProposalId(nowhere()).global() }),
+            vec!["NOT_FOUND input.proposalId"],
+        ),
+        (
+            Who::Ada,
+            "removeSignInLink",
+            json!({ "linkId": SignInLinkId(nowhere()).global() }),
+            vec!["NOT_FOUND input.linkId"],
         ),
     ]
 }

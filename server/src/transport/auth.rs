@@ -8,7 +8,7 @@ use lockstep_domain::Clock;
 use tokio::{sync::watch, task::JoinHandle, time};
 use tracing::warn;
 
-use super::options::TransportOptions;
+use super::{credentials::Credentials, error::ErrorCode, options::TransportOptions};
 
 /// Decides who is calling, for each request and for each socket.
 #[async_trait]
@@ -16,12 +16,12 @@ pub trait Authenticator: Send + Sync + 'static {
     /// What resolvers find with `ctx.data_opt::<Session>()`.
     type Session: Clone + Send + Sync + 'static;
 
-    /// Says who sent `authorization`, which is the whole header value (`Bearer …`), or `None` when there was none.
+    /// Says whose credentials these are.
     ///
     /// `Ok` without a session lets an anonymous caller reach the schema, where each field decides.
     async fn authenticate(
         &self,
-        authorization: Option<&str>,
+        credentials: &Credentials,
     ) -> Result<Authenticated<Self::Session>, AuthRefusal>;
 
     /// Says whether the credential still holds while a socket or an event stream lives.
@@ -29,10 +29,10 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Asked every [`TransportOptions::recheck`], and by a socket for each operation that starts.
     async fn recheck(
         &self,
-        authorization: Option<&str>,
+        credentials: &Credentials,
         _session: Option<&Self::Session>,
     ) -> Result<Authenticated<Self::Session>, AuthRefusal> {
-        self.authenticate(authorization).await
+        self.authenticate(credentials).await
     }
 
     /// Names the caller, the same for each of their credentials, so that their sockets and streams can be counted.
@@ -57,6 +57,9 @@ pub enum AuthRefusal {
     Unauthenticated(String),
     /// The credential is known but has no right to be here: 403, or 4403 on a socket, after which clients try again.
     Forbidden(String),
+    /// The credential holds, but does not let in whom it names: 403 with a code of its own, or 4403 on a socket with that
+    /// code at the start of the reason.
+    Denied(ErrorCode, String),
     /// Nobody can tell at the moment: 503, or 1013 on a socket.
     Unavailable,
 }
@@ -64,10 +67,10 @@ pub enum AuthRefusal {
 /// Asks the authenticator, for no longer than the caller has to say who they are.
 pub(super) async fn authenticate<A: Authenticator>(
     authenticator: &A,
-    authorization: Option<&str>,
+    credentials: &Credentials,
     options: &TransportOptions,
 ) -> Result<Authenticated<A::Session>, AuthRefusal> {
-    let answer = authenticator.authenticate(authorization);
+    let answer = authenticator.authenticate(credentials);
     match time::timeout(options.init_timeout, answer).await {
         Ok(answer) => answer,
         Err(_) => Err(AuthRefusal::Unavailable),
@@ -77,11 +80,11 @@ pub(super) async fn authenticate<A: Authenticator>(
 /// Asks the authenticator again, for no longer than `within`.
 pub(super) async fn recheck<A: Authenticator>(
     authenticator: &A,
-    authorization: Option<&str>,
+    credentials: &Credentials,
     session: Option<&A::Session>,
     within: Duration,
 ) -> Result<Authenticated<A::Session>, AuthRefusal> {
-    let answer = authenticator.recheck(authorization, session);
+    let answer = authenticator.recheck(credentials, session);
     match time::timeout(within, answer).await {
         Ok(answer) => answer,
         Err(_) => Err(AuthRefusal::Unavailable),
@@ -99,14 +102,14 @@ pub(super) struct CredentialWatch<S> {
 impl<S: Clone + Send + Sync + 'static> CredentialWatch<S> {
     pub(super) fn start<A: Authenticator<Session = S>>(
         authenticator: Arc<A>,
-        authorization: Option<String>,
+        credentials: Credentials,
         authenticated: Authenticated<S>,
         options: &TransportOptions,
     ) -> Self {
         let (sender, session) = watch::channel(authenticated.session);
         let round = Round {
             authenticator,
-            authorization,
+            credentials,
             expires_at: authenticated.expires_at,
             recheck: options.recheck,
             answer_within: options.init_timeout,
@@ -137,7 +140,7 @@ impl<S> Drop for CredentialWatch<S> {
 
 struct Round<A> {
     authenticator: Arc<A>,
-    authorization: Option<String>,
+    credentials: Credentials,
     expires_at: Option<DateTime<Utc>>,
     recheck: Duration,
     answer_within: Duration,
@@ -170,9 +173,9 @@ impl<A: Authenticator> Round<A> {
         &self,
         session: Option<&A::Session>,
     ) -> Result<Authenticated<A::Session>, AuthRefusal> {
-        let authorization = self.authorization.as_deref();
+        let credentials = &self.credentials;
         let authenticator = self.authenticator.as_ref();
-        recheck(authenticator, authorization, session, self.answer_within).await
+        recheck(authenticator, credentials, session, self.answer_within).await
     }
 
     // At the end of a credential the authenticator is asked once more: a session that slides has a new end by then.

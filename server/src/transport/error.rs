@@ -31,6 +31,12 @@ pub enum ErrorCode {
     Unauthenticated,
     /// The caller may not do this.
     Forbidden,
+    /// The credential holds, but nobody here is known by it.
+    SignInUnknown,
+    /// The credential is of a user who is deactivated.
+    UserDeactivated,
+    /// The credential is of a user of several organizations and does not say which is meant.
+    OrganizationNeeded,
     /// Too many at once.
     RateLimited,
     /// The document asks for too much.
@@ -56,6 +62,9 @@ impl ErrorCode {
             Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::Forbidden => "FORBIDDEN",
+            Self::SignInUnknown => "SIGN_IN_UNKNOWN",
+            Self::UserDeactivated => "USER_DEACTIVATED",
+            Self::OrganizationNeeded => "ORGANIZATION_NEEDED",
             Self::RateLimited => "RATE_LIMITED",
             Self::CostLimitExceeded => "COST_LIMIT_EXCEEDED",
             Self::DepthLimitExceeded => "DEPTH_LIMIT_EXCEEDED",
@@ -252,7 +261,7 @@ pub(super) fn finish(mut response: Response, id: &RequestId) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
         header::VARY,
-        HeaderValue::from_static("accept, authorization"),
+        HeaderValue::from_static("accept, authorization, lockstep-organization"),
     );
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,

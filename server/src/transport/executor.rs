@@ -133,6 +133,7 @@ impl Outcome {
         Self::from_error(match refusal {
             AuthRefusal::Unauthenticated(message) => ErrorCode::Unauthenticated.error(message),
             AuthRefusal::Forbidden(message) => ErrorCode::Forbidden.error(message),
+            AuthRefusal::Denied(code, message) => code.error(message),
             AuthRefusal::Unavailable => ErrorCode::ServiceUnavailable
                 .error("The credential cannot be checked at the moment."),
         })

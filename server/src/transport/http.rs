@@ -15,6 +15,7 @@ use tokio::time;
 use super::{
     Transport,
     auth::{self, AuthRefusal, Authenticated, Authenticator},
+    credentials::Credentials,
     error::{ErrorCode, Refusal, finish, status_of},
     executor::{OperationKind, Outcome, Prepared},
     negotiation::{Accepted, Media, is_json_body},
@@ -103,7 +104,7 @@ fn unsupported_body() -> Refusal {
 
 /// A credential that the authenticator let through.
 struct Credential<S> {
-    authorization: Option<String>,
+    shown: Credentials,
     authenticated: Authenticated<S>,
 }
 
@@ -112,33 +113,14 @@ impl<S> Credential<S> {
         transport: &Transport<E, A>,
         headers: &HeaderMap,
     ) -> Result<Self, Refusal> {
-        let authorization = authorization(headers)?;
-        let answer = auth::authenticate(
-            transport.authenticator.as_ref(),
-            authorization.as_deref(),
-            &transport.options,
-        );
+        let shown = Credentials::of_headers(headers)?;
+        let answer =
+            auth::authenticate(transport.authenticator.as_ref(), &shown, &transport.options);
         let authenticated = answer.await.map_err(refusal_of)?;
         Ok(Self {
-            authorization,
+            shown,
             authenticated,
         })
-    }
-}
-
-/// Returns the credential of a request; two of them, or one that is no text, are refused.
-pub(super) fn authorization(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => match value.to_str() {
-            Ok("") => Ok(None),
-            Ok(value) => Ok(Some(value.to_owned())),
-            Err(_) => Err(Refusal::bad_request(
-                "The Authorization header is not plain text.",
-            )),
-        },
-        (Some(_), Some(_)) => Err(Refusal::bad_request("There are two Authorization headers.")),
     }
 }
 
@@ -153,6 +135,7 @@ fn refusal_of(refusal: AuthRefusal) -> Refusal {
         AuthRefusal::Forbidden(message) => {
             Refusal::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message)
         }
+        AuthRefusal::Denied(code, message) => Refusal::new(StatusCode::FORBIDDEN, code, message),
         AuthRefusal::Unavailable => Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::ServiceUnavailable,
@@ -239,10 +222,10 @@ impl<E: Executor, A: Authenticator> Exchange<'_, E, A> {
                 ));
             }
             let Credential {
-                authorization,
+                shown,
                 authenticated,
             } = credential;
-            return sse::open(self.transport, prepared, authorization, authenticated);
+            return sse::open(self.transport, prepared, shown, authenticated);
         }
         let outcome = self.transport.executor.run(prepared).await;
         Ok(self.single(outcome, Some(kind)))

@@ -14,6 +14,7 @@
 mod auth;
 mod coercion;
 mod cost;
+mod credentials;
 mod error;
 mod executor;
 mod guard;
@@ -49,6 +50,7 @@ pub use self::{
     auth::{AuthRefusal, Authenticated, Authenticator},
     coercion::ValueCheck,
     cost::CostLimit,
+    credentials::{Credentials, ORGANIZATION},
     error::ErrorCode,
     executor::{GuardedExecutor, OperationKind, Outcome, Prepared},
     nulls::NullPropagation,

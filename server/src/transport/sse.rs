@@ -16,6 +16,7 @@ use tracing::{Instrument, debug};
 use super::{
     Transport,
     auth::{Authenticated, Authenticator, CredentialWatch},
+    credentials::Credentials,
     error::{ErrorCode, Refusal, code_of},
     executor::{OperationKind, Outcome, Prepared},
     negotiation::Media,
@@ -33,7 +34,7 @@ const COMPLETE: &str = "event: complete\ndata:\n\n";
 pub(super) fn open<E: Executor, A: Authenticator>(
     transport: &Transport<E, A>,
     prepared: Prepared,
-    authorization: Option<String>,
+    credentials: Credentials,
     authenticated: Authenticated<A::Session>,
 ) -> Result<Response, Refusal> {
     let options = Arc::clone(&transport.options);
@@ -48,7 +49,7 @@ pub(super) fn open<E: Executor, A: Authenticator>(
         outcomes: transport.executor.stream(prepared, None),
         watch: CredentialWatch::start(
             Arc::clone(&transport.authenticator),
-            authorization,
+            credentials,
             authenticated,
             &options,
         ),

@@ -10,7 +10,8 @@ use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, stream};
 
 use super::{
-    AuthRefusal, Authenticated, Authenticator, CostLimit, NullPropagation, RequestId, ValueCheck,
+    AuthRefusal, Authenticated, Authenticator, CostLimit, Credentials, NullPropagation, RequestId,
+    ValueCheck,
 };
 
 /// What a document may cost here; each field of the toy costs one.
@@ -44,9 +45,9 @@ impl Authenticator for Door {
 
     async fn authenticate(
         &self,
-        authorization: Option<&str>,
+        credentials: &Credentials,
     ) -> Result<Authenticated<Session>, AuthRefusal> {
-        let session = match authorization {
+        let session = match credentials.authorization.as_deref() {
             Some("Bearer good" | "Bearer once") => Some(Session("ada")),
             Some("Bearer blocked") => return Err(AuthRefusal::Forbidden("Blocked.".to_owned())),
             None if self.anonymous => None,
@@ -60,12 +61,12 @@ impl Authenticator for Door {
 
     async fn recheck(
         &self,
-        authorization: Option<&str>,
+        credentials: &Credentials,
         _session: Option<&Session>,
     ) -> Result<Authenticated<Session>, AuthRefusal> {
-        match authorization {
+        match credentials.authorization.as_deref() {
             Some("Bearer once") => Err(AuthRefusal::Unauthenticated("Withdrawn.".to_owned())),
-            _ => self.authenticate(authorization).await,
+            _ => self.authenticate(credentials).await,
         }
     }
 

@@ -76,6 +76,9 @@ impl From<AuthRefusal> for Close {
             AuthRefusal::Unauthenticated(message) => Self::new(4401, message),
             // Clients try again, in case access is granted meanwhile.
             AuthRefusal::Forbidden(message) => Self::new(4403, message),
+            AuthRefusal::Denied(code, message) => {
+                Self::new(4403, format!("{}: {message}", code.as_str()))
+            }
             // "Try again later": 1011 would be as true, but clients give up on it.
             AuthRefusal::Unavailable => Self::new(1013, "The credential cannot be checked"),
         }

@@ -17,6 +17,7 @@ use super::{
     super::{
         Transport,
         auth::{Authenticator, CredentialWatch},
+        credentials::Credentials,
         error::{ErrorCode, expose},
         params,
         presence::Place,
@@ -57,7 +58,7 @@ impl From<Close> for Ending {
 pub(super) async fn serve<E, A, S>(
     transport: Transport<E, A>,
     socket: S,
-    header: Option<String>,
+    header: Credentials,
     mut place: Place,
 ) where
     E: Executor,
@@ -139,20 +140,20 @@ async fn converse<E: Executor, A: Authenticator>(
     transport: &Transport<E, A>,
     incoming: &mut impl Incoming,
     outgoing: &mpsc::Sender<Message>,
-    header: Option<String>,
+    header: Credentials,
     place: &mut Place,
 ) -> Result<Never, Ending> {
     let introduced = introduce(transport, incoming, outgoing, header, place).await?;
     let watch = CredentialWatch::start(
         Arc::clone(&transport.authenticator),
-        introduced.authorization.clone(),
+        introduced.credentials.clone(),
         introduced.authenticated,
         &transport.options,
     );
     let conversation = Conversation {
         transport,
         outgoing,
-        authorization: introduced.authorization,
+        credentials: introduced.credentials,
         watch,
         operations: Operations::default(),
         pulse: Pulse::start(transport.options.ping_interval),
@@ -164,7 +165,7 @@ async fn converse<E: Executor, A: Authenticator>(
 struct Conversation<'a, E, A: Authenticator> {
     transport: &'a Transport<E, A>,
     outgoing: &'a mpsc::Sender<Message>,
-    authorization: Option<String>,
+    credentials: Credentials,
     watch: CredentialWatch<A::Session>,
     operations: Operations,
     pulse: Pulse,
@@ -223,7 +224,7 @@ impl<E: Executor, A: Authenticator> Conversation<'_, E, A> {
             asked: Asked {
                 request,
                 request_id,
-                authorization: self.authorization.clone(),
+                credentials: self.credentials.clone(),
                 session: self.watch.session(),
             },
             transport: self.transport.clone(),

@@ -9,16 +9,17 @@ use super::{
     super::{
         Transport,
         auth::{self, Authenticated, Authenticator},
+        credentials::Credentials,
         presence::Place,
     },
     close::Close,
     connection::{Ending, Incoming, text_of},
-    message::{ClientMessage, ServerMessage, credential},
+    message::{ClientMessage, ServerMessage, credentials},
 };
 
 /// A caller that has said who they are.
 pub(super) struct Introduced<S> {
-    pub(super) authorization: Option<String>,
+    pub(super) credentials: Credentials,
     pub(super) authenticated: Authenticated<S>,
 }
 
@@ -30,7 +31,7 @@ pub(super) async fn introduce<E: Executor, A: Authenticator>(
     transport: &Transport<E, A>,
     incoming: &mut impl Incoming,
     outgoing: &mpsc::Sender<Message>,
-    header: Option<String>,
+    header: Credentials,
     place: &mut Place,
 ) -> Result<Introduced<A::Session>, Ending> {
     let waiting = await_init(incoming, outgoing);
@@ -42,10 +43,10 @@ pub(super) async fn introduce<E: Executor, A: Authenticator>(
             Err(_) => return Err(Close::init_timeout().into()),
         },
     };
-    let authorization = payload.or(header);
+    let credentials = payload.or(header);
     let authenticated = auth::authenticate(
         transport.authenticator.as_ref(),
-        authorization.as_deref(),
+        &credentials,
         &transport.options,
     )
     .await
@@ -54,7 +55,7 @@ pub(super) async fn introduce<E: Executor, A: Authenticator>(
     place.belong_to(caller).map_err(Close::from)?;
     send(outgoing, &ServerMessage::ConnectionAck).await?;
     Ok(Introduced {
-        authorization,
+        credentials,
         authenticated,
     })
 }
@@ -62,13 +63,13 @@ pub(super) async fn introduce<E: Executor, A: Authenticator>(
 async fn await_init(
     incoming: &mut impl Incoming,
     outgoing: &mpsc::Sender<Message>,
-) -> Result<Option<String>, Ending> {
+) -> Result<Credentials, Ending> {
     loop {
         let Some(text) = text_of(incoming.next().await)? else {
             continue;
         };
         match ClientMessage::read(&text)? {
-            ClientMessage::ConnectionInit { payload } => return Ok(credential(payload)?),
+            ClientMessage::ConnectionInit { payload } => return Ok(credentials(payload.as_ref())?),
             ClientMessage::Ping { payload } => {
                 send(outgoing, &ServerMessage::Pong { payload }).await?;
             }

@@ -5,7 +5,10 @@ use axum::extract::ws::Message;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{super::executor::Outcome, close::Close};
+use super::{
+    super::{credentials::Credentials, executor::Outcome},
+    close::Close,
+};
 
 /// Longest id of an operation in bytes; a UUID has 36. It comes back with every result.
 const MAX_ID: usize = 256;
@@ -64,17 +67,12 @@ impl ServerMessage<'_> {
     }
 }
 
-/// Returns the credential in the payload of `connection_init`.
-pub(super) fn credential(payload: Option<Map<String, Value>>) -> Result<Option<String>, Close> {
-    let found = payload
-        .into_iter()
-        .flatten()
-        .find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-    match found {
-        None | Some((_, Value::Null)) => Ok(None),
-        Some((_, Value::String(value))) => Ok(Some(value).filter(|value| !value.is_empty())),
-        Some(_) => Err(Close::bad_request("Authorization must be a string")),
-    }
+/// Returns the credentials in the payload of `connection_init`.
+pub(super) fn credentials(payload: Option<&Map<String, Value>>) -> Result<Credentials, Close> {
+    Credentials::of_payload(payload).map_err(|name| match name {
+        "Authorization" => Close::bad_request("Authorization must be a string"),
+        _ => Close::bad_request("Lockstep-Organization must be a string"),
+    })
 }
 
 #[cfg(test)]
@@ -106,16 +104,24 @@ mod tests {
 
     #[test]
     fn credential_is_found_in_either_case() {
-        for name in ["Authorization", "authorization"] {
-            let payload = json!({ name: "Bearer x" }).as_object().cloned();
-            assert_eq!(credential(payload), Ok(Some("Bearer x".to_owned())));
+        for (name, organization) in [
+            ("Authorization", "Lockstep-Organization"),
+            ("authorization", "lockstep-organization"),
+        ] {
+            let payload = json!({ name: "Bearer x", organization: "y" });
+            let found = credentials(payload.as_object()).unwrap();
+            assert_eq!(found.authorization.as_deref(), Some("Bearer x"));
+            assert_eq!(found.organization.as_deref(), Some("y"));
         }
-        assert_eq!(credential(None), Ok(None));
+        assert_eq!(credentials(None), Ok(Credentials::default()));
     }
 
     #[test]
     fn credential_that_is_no_text_is_a_bad_request() {
-        let payload = json!({ "Authorization": 1 }).as_object().cloned();
-        assert_eq!(credential(payload).map_err(|close| close.code), Err(4400));
+        for name in ["Authorization", "Lockstep-Organization"] {
+            let payload = json!({ name: 1 });
+            let refused = credentials(payload.as_object());
+            assert_eq!(refused.map_err(|close| close.code), Err(4400), "{name}");
+        }
     }
 }

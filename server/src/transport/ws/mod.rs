@@ -21,8 +21,8 @@ use axum::{
 use super::{
     Transport,
     auth::Authenticator,
+    credentials::Credentials,
     error::{ErrorCode, Refusal, finish},
-    http::authorization,
     negotiation::Media,
     presence::Full,
     request_id::RequestId,
@@ -69,7 +69,7 @@ async fn accept<E: Executor, A: Authenticator>(
             "The sub-protocol must be {PROTOCOL}."
         )));
     }
-    let authorization = authorization(&parts.headers)?;
+    let credentials = Credentials::of_headers(&parts.headers)?;
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(parts, &()).await else {
         return Err(upgrade_required());
     };
@@ -82,7 +82,7 @@ async fn accept<E: Executor, A: Authenticator>(
         .max_frame_size(limit)
         .max_message_size(limit);
     let mut response = upgrade.on_upgrade(move |socket| async move {
-        connection::serve(transport, socket, authorization, place).await;
+        connection::serve(transport, socket, credentials, place).await;
         drop(tracked);
     });
     // hyper keeps here how the client has spelled the names of headers, and spells them so in the answer. Python's gql

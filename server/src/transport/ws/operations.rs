@@ -15,6 +15,7 @@ use super::{
     super::{
         Transport,
         auth::{self, Authenticator},
+        credentials::Credentials,
         executor::{OperationKind, Outcome, Prepared},
         options::{OperationReport, TransportKind},
         request_id::RequestId,
@@ -86,7 +87,7 @@ impl Operations {
 pub(super) struct Asked<S> {
     pub(super) request: Request,
     pub(super) request_id: RequestId,
-    pub(super) authorization: Option<String>,
+    pub(super) credentials: Credentials,
     pub(super) session: Option<S>,
 }
 
@@ -98,7 +99,7 @@ impl<S: Clone + Send + Sync + 'static> Asked<S> {
     ) -> Result<Prepared, Box<Outcome>> {
         let authenticated = auth::recheck(
             transport.authenticator.as_ref(),
-            self.authorization.as_deref(),
+            &self.credentials,
             self.session.as_ref(),
             transport.options.init_timeout,
         );

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
-        ExtendRequest, Transport, TransportOptions,
+        Credentials, ExtendRequest, Transport, TransportOptions,
         executor::GuardedExecutor,
         origin::Origins,
         presence::Presence,
@@ -88,12 +88,11 @@ impl Client {
             shutdown: shutdown.clone(),
         };
         let socket = Socket { incoming, outgoing };
-        let server = tokio::spawn(serve(
-            transport,
-            socket,
-            header.map(ToOwned::to_owned),
-            place,
-        ));
+        let header = Credentials {
+            authorization: header.map(ToOwned::to_owned),
+            organization: None,
+        };
+        let server = tokio::spawn(serve(transport, socket, header, place));
         Self {
             to_server,
             from_server,
