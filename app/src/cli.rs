@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::command::user::User;
 use crate::settings::{
     AllSettings, DatabaseSettings, DemoSettings, Flags, LogSettings, PeopleSettings, ServeSettings,
     TokenSettings, WorkSettings,
@@ -55,8 +56,10 @@ pub(crate) enum Command {
     Sandbox(Sandbox),
     /// Check settings and servers, and say what is wrong and what to do; changes nothing
     Doctor(Doctor),
-    /// Create an organization with its first owner
+    /// Create an organization with its first owner, and list all
     Org(Org),
+    /// Add and edit people of an organization, and link how they sign in
+    User(User),
     /// Make a token for local use
     Token(Token),
     /// Make a pair of keys for sealing client secrets
@@ -75,6 +78,7 @@ impl Command {
             Self::Sandbox(sandbox) => sandbox.settings.clone().into(),
             Self::Doctor(doctor) => doctor.settings(),
             Self::Org(org) => org.settings(),
+            Self::User(user) => user.settings(),
             Self::Token(token) => token.settings.clone().into(),
             Self::Schema | Self::Keys => Flags::default(),
         }
@@ -181,12 +185,24 @@ pub(crate) struct Org {
 pub(crate) enum OrgCommand {
     /// Create an organization with its first owner; the add-on for inbound synchronization is switched on
     Create(OrgCreate),
+    /// List all organizations
+    List(OrgList),
+}
+
+#[derive(Args)]
+pub(crate) struct OrgList {
+    /// Print one JSON object a line, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    settings: DatabaseSettings,
 }
 
 impl Org {
     fn settings(&self) -> Flags {
         match &self.command {
             OrgCommand::Create(create) => create.settings.clone().into(),
+            OrgCommand::List(list) => list.settings.clone().into(),
         }
     }
 }
@@ -218,11 +234,11 @@ pub(crate) struct NewOrganization {
 
 #[derive(Args)]
 pub(crate) struct Token {
-    /// Id of the organization, as printed by `lockstep org create`
-    #[arg(long, value_name = "UUID")]
+    /// Id or name of the organization; `lockstep org list` shows them
+    #[arg(long, value_name = "ID|NAME")]
     pub(crate) organization: Option<String>,
-    /// E-mail address of the user
-    #[arg(long, value_name = "ADDRESS", requires = "organization")]
+    /// E-mail address or id of the user
+    #[arg(long, value_name = "ADDRESS|ID", requires = "organization")]
     pub(crate) user: Option<String>,
     /// A token with the scope of the platform's staff
     #[arg(long, required_unless_present = "user", conflicts_with = "user")]

@@ -57,6 +57,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sandbox(sandbox) => command::sandbox::run(sandbox).await,
         Command::Doctor(doctor) => command::doctor::run(settings, doctor.of).await,
         Command::Org(org) => command::org::run(settings, org).await,
+        Command::User(user) => command::user::run(settings, user).await,
         Command::Token(token) => command::token::run(settings, token).await,
         Command::Keys => command::keys::run(),
     }

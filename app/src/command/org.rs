@@ -1,4 +1,4 @@
-//! `lockstep org create`.
+//! `lockstep org`.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -8,15 +8,28 @@ use lockstep_domain::{Actor, Address, OrganizationId, PlatformUser, Role};
 use lockstep_store::Store;
 use lockstep_store::organization::INBOUND_SYNC;
 use lockstep_store::user::NewUser;
+use lockstep_store::user_list::ListedOrganization;
+use serde_json::json;
 
+use super::user::print;
 use crate::cli::{NewOrganization, Org, OrgCommand};
-use crate::parts::Parts;
+use crate::parts::ready_store;
 use crate::settings::Settings;
 
 pub(crate) async fn run(settings: Settings, org: Org) -> anyhow::Result<ExitCode> {
-    let OrgCommand::Create(flags) = org.command;
-    let parts = Parts::open(settings).await?;
-    let (organization, owner) = create(&parts.store, &parts.settings, &flags.organization).await?;
+    let store = ready_store(&settings).await?;
+    match org.command {
+        OrgCommand::Create(flags) => print_created(&store, &settings, &flags.organization).await,
+        OrgCommand::List(flags) => list(&store, flags.json).await,
+    }
+}
+
+async fn print_created(
+    store: &Store,
+    settings: &Settings,
+    new: &NewOrganization,
+) -> anyhow::Result<ExitCode> {
+    let (organization, owner) = create(store, settings, new).await?;
     let mut out = std::io::stdout();
     writeln!(
         out,
@@ -24,6 +37,58 @@ pub(crate) async fn run(settings: Settings, org: Org) -> anyhow::Result<ExitCode
         owner.id
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Organizations that are read and written together.
+const PAGE: u64 = 500;
+
+/// Lists organizations as they come.
+async fn list(store: &Store, json: bool) -> anyhow::Result<ExitCode> {
+    let head = row("ID", "CREATED", "USERS", "OWNERS", "NAME");
+    if !json && !print(&head)? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut after = None;
+    loop {
+        let page = store.list_organizations(after, PAGE).await?;
+        after = page.last().map(|listed| listed.organization.id);
+        let lines: String = page
+            .iter()
+            .map(if json { as_json } else { as_row })
+            .collect();
+        if after.is_none() || !print(&lines)? {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}
+
+fn row(id: &str, created: &str, users: &str, owners: &str, name: &str) -> String {
+    format!("{id:36}  {created:10}  {users:>7}  {owners:>6}  {name}\n")
+}
+
+fn as_row(listed: &ListedOrganization) -> String {
+    row(
+        &listed.organization.id.to_string(),
+        &listed
+            .organization
+            .created_at
+            .format("%Y-%m-%d")
+            .to_string(),
+        &listed.active_users.to_string(),
+        &listed.active_owners.to_string(),
+        &listed.organization.name,
+    )
+}
+
+fn as_json(listed: &ListedOrganization) -> String {
+    let line = json!({
+        "id": listed.organization.id,
+        "name": listed.organization.name,
+        "activeUsers": listed.active_users,
+        "activeOwners": listed.active_owners,
+        "createdAt": listed.organization.created_at,
+    });
+    format!("{line}\n")
 }
 
 /// Creates an organization with its first owner, all or nothing.
@@ -58,7 +123,8 @@ pub(crate) async fn create(
     Ok((organization.id, owner))
 }
 
-fn filled(flag: &str, text: &str) -> anyhow::Result<String> {
+/// Trims a name, and refuses one that is empty or too long.
+pub(crate) fn filled(flag: &str, text: &str) -> anyhow::Result<String> {
     let text = text.trim();
     anyhow::ensure!(!text.is_empty(), "{flag} is empty");
     anyhow::ensure!(
