@@ -77,6 +77,7 @@ impl Subscription {
     }
 
     /// Tells of every run of the organization, or of one integration, that is queued or changes state. Made for lists.
+    /// Ends with the error FORBIDDEN when the viewer stops being an owner.
     async fn run_updated(
         &self,
         ctx: &Context<'_>,
@@ -91,7 +92,8 @@ impl Subscription {
             .events())
     }
 
-    /// Tells of every integration of the organization, or of one, that changes its state, settings or pause.
+    /// Tells of every integration of the organization, or of one, that changes its state, settings or pause. Ends with
+    /// the error FORBIDDEN when the viewer stops being an owner.
     async fn integration_updated(
         &self,
         ctx: &Context<'_>,

@@ -151,21 +151,28 @@ async fn a_subscription_is_refused_like_a_query() {
     );
 }
 
-#[tokio::test]
-async fn a_subscription_ends_when_its_viewer_is_no_owner_any_more() {
-    let world = World::new().await;
+async fn ends_with_forbidden(world: &World, change: impl Future<Output = ()>) {
     let (_, run) = world.active().await;
     let mut stream = world
         .follow(Who::Ada, FOLLOW, json!({ "id": run.global() }))
         .await;
     next(&mut stream).await.unwrap();
-    world.set_role(world.ada, Role::Member).await;
-    let answer = timeout(Duration::from_secs(5), stream.next())
-        .await
-        .unwrap()
-        .unwrap();
+    change.await;
+    let answer = timeout(PATIENCE, stream.next()).await.unwrap().unwrap();
     assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN");
     assert_eq!(stream.next().await, None);
+}
+
+#[tokio::test]
+async fn a_subscription_ends_when_its_viewer_is_no_owner_any_more() {
+    let world = World::new().await;
+    ends_with_forbidden(&world, world.set_role(world.ada, Role::Member)).await;
+}
+
+#[tokio::test]
+async fn a_subscription_ends_when_its_viewer_is_deactivated() {
+    let world = World::new().await;
+    ends_with_forbidden(&world, world.deactivate(world.ada)).await;
 }
 
 /// The signals of a busy installation: another organization has something to say all the time.

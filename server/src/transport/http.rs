@@ -157,11 +157,13 @@ async fn read<E: Executor, A: Authenticator>(
     let reading = read_body(&parts.headers, body, limit);
     match time::timeout(transport.options.request_timeout, reading).await {
         Ok(body) => params::from_json(&body?),
+        // The rest of the body may come at any time, so the connection is of no further use.
         Err(_) => Err(Refusal::new(
             StatusCode::REQUEST_TIMEOUT,
             ErrorCode::Timeout,
             "The body took too long to arrive.",
-        )),
+        )
+        .with(header::CONNECTION, "close")),
     }
 }
 

@@ -261,6 +261,20 @@ async fn body_beyond_the_limit_is_413_also_without_a_length() {
 }
 
 #[tokio::test]
+async fn body_that_does_not_arrive_is_408_and_ends_the_connection() {
+    let options = TransportOptions {
+        request_timeout: Duration::from_millis(20),
+        ..TransportOptions::default()
+    };
+    let mut request = query("{ hello }", NEW);
+    let pending = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    *request.body_mut() = Body::from_stream(pending);
+    let response = send(app_with(options, door()), request).await;
+    assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(response.headers()[header::CONNECTION], "close");
+}
+
+#[tokio::test]
 async fn document_beyond_the_limit_is_refused_unparsed() {
     let document = format!("{{ hello }}{}", " ".repeat(64 << 10));
     let (status, body) = answer(query(&document, NEW)).await;
