@@ -36,6 +36,9 @@ pub struct SandboxOptions {
     pub token_lifetime: Duration,
     /// Absolute base of the links in answers; by default the listener's address.
     pub public_base: Option<String>,
+    /// Whether delta links of an earlier sandbox hold, when it served the same tenant from the same address and the tenant
+    /// had not changed before the link. By default a sandbox knows its own links alone.
+    pub knows_earlier_links: bool,
 }
 
 impl Default for SandboxOptions {
@@ -52,6 +55,7 @@ impl Default for SandboxOptions {
             delta_member_page: 1000,
             token_lifetime: Duration::from_secs(3599),
             public_base: None,
+            knows_earlier_links: false,
         }
     }
 }
@@ -153,6 +157,7 @@ impl Settings {
             delta_member_page,
             token_lifetime,
             public_base: _,
+            knows_earlier_links: _,
         } = options;
         Settings {
             client_secret,

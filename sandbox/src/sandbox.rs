@@ -12,6 +12,7 @@ use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::control::Control;
 use crate::control_http;
@@ -47,9 +48,15 @@ impl Sandbox {
             Some(base) => base.trim_end_matches('/').to_owned(),
             None => url.clone(),
         };
+        let instance = if options.knows_earlier_links {
+            tenant.origin
+        } else {
+            Uuid::new_v4()
+        };
         let (stop, stopped) = watch::channel(false);
         let server = Arc::new(Server::new(
             base,
+            instance,
             tenant.directory,
             Settings::new(options),
             stopped.clone(),

@@ -53,13 +53,14 @@ impl Server {
     /// The state at the start.
     pub(crate) fn new(
         base: String,
+        instance: Uuid,
         directory: Directory,
         settings: Settings,
         stop: watch::Receiver<bool>,
     ) -> Server {
         Server {
             base,
-            instance: Uuid::new_v4().simple().to_string(),
+            instance: instance.simple().to_string(),
             directory: RwLock::new(directory),
             settings: RwLock::new(settings),
             tokens: Mutex::default(),

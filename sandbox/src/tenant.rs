@@ -1,5 +1,7 @@
 //! A tenant: the directory a sandbox starts with.
 
+use uuid::Uuid;
+
 use crate::data::{self, DataError};
 use crate::directory::Directory;
 use crate::generate::{self, GenerateOptions};
@@ -8,6 +10,8 @@ use crate::generate::{self, GenerateOptions};
 #[derive(Debug, Clone)]
 pub struct Tenant {
     pub(crate) directory: Directory,
+    /// What it was made from: the same for the same content.
+    pub(crate) origin: Uuid,
 }
 
 impl Tenant {
@@ -16,7 +20,8 @@ impl Tenant {
     /// and `owners: {group: [ids]}`. Ids that are in no list are kept as dangling links. A `null`
     /// property counts as never set.
     pub fn from_json(bytes: &[u8]) -> Result<Tenant, DataError> {
-        data::read(bytes).map(|directory| Tenant { directory })
+        let origin = Uuid::new_v5(&Uuid::NAMESPACE_OID, bytes);
+        data::read(bytes).map(|directory| Tenant { directory, origin })
     }
 
     /// The tenant that is built in: some sixty people with the irregularities of a real directory.
@@ -27,8 +32,11 @@ impl Tenant {
 
     /// Makes up a tenant of any size; the same options always give the same tenant.
     pub fn generate(options: GenerateOptions) -> Tenant {
+        let version = env!("CARGO_PKG_VERSION");
+        let origin = format!("{version} {options:?}");
         Tenant {
             directory: generate::directory(&options),
+            origin: Uuid::new_v5(&Uuid::NAMESPACE_OID, origin.as_bytes()),
         }
     }
 
