@@ -143,20 +143,23 @@ pub fn all_removals(count: u64, memberships: u64, limits: &InboundLimits) -> Opt
     })
 }
 
-/// Says a limit in words fit to be shown to a person.
+/// Says a limit in words fit to be shown to a person; they follow "the limit is".
 #[must_use]
 pub fn in_words(limit: ChangeLimit) -> String {
-    let share = limit
-        .percent
-        .map(|percent| format!("{percent} % when that is more"));
-    let maximum = limit
-        .maximum
-        .map(|maximum| format!("never more than {maximum}"));
-    std::iter::once(format!("at most {}", limit.allowance))
-        .chain(share)
-        .chain(maximum)
-        .collect::<Vec<_>>()
-        .join(", ")
+    let share = limit.percent.filter(|percent| *percent > 0);
+    let usual = match (limit.allowance, share) {
+        (0, Some(percent)) => format!("{percent} %"),
+        (allowance, Some(percent)) => format!("{allowance}, or {percent} % when that is more"),
+        (allowance, None) => allowance.to_string(),
+    };
+    match limit.maximum {
+        Some(0) => "0".to_owned(),
+        // Without a share nothing grows towards the maximum.
+        Some(maximum) if share.is_some() || maximum < limit.allowance => {
+            format!("{usual}, never more than {maximum}")
+        }
+        _ => usual,
+    }
 }
 
 /// Returns the deactivation that must be left out so that an active owner remains (D-19), if one must.
@@ -309,6 +312,28 @@ mod tests {
             member_removals(&losses[..2], &InboundLimits::default()),
             (vec![], None)
         );
+    }
+
+    #[test]
+    fn a_limit_is_told_as_a_person_would_say_it() {
+        let words = |allowance, percent, maximum| {
+            in_words(ChangeLimit {
+                allowance,
+                percent,
+                maximum,
+            })
+        };
+        assert_eq!(
+            words(5, Some(10), Some(500)),
+            "5, or 10 % when that is more, never more than 500"
+        );
+        assert_eq!(words(3, Some(20), None), "3, or 20 % when that is more");
+        assert_eq!(words(0, Some(10), None), "10 %");
+        assert_eq!(words(6, None, None), "6");
+        assert_eq!(words(0, Some(0), None), "0");
+        assert_eq!(words(0, None, None), "0");
+        assert_eq!(words(5, Some(10), Some(0)), "0");
+        assert_eq!(words(5, None, Some(9)), "5");
     }
 
     #[test]
