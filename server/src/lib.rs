@@ -30,6 +30,7 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 mod wave;
+mod welcome;
 
 use std::sync::Arc;
 
@@ -146,7 +147,7 @@ pub fn dress(request: Request, context: &Context, session: Option<Session>) -> R
     }
 }
 
-/// Returns the routes of the server: `/graphql`, `/graphql/ws`, `/schema.graphql`, `/healthz` and `/readyz`.
+/// Returns the routes of the server: `/`, `/graphql`, `/graphql/ws`, `/schema.graphql`, `/healthz` and `/readyz`.
 ///
 /// Sockets and streams end when `shutdown` is cancelled.
 pub fn router<A: Authenticator<Session = Session>>(
@@ -155,6 +156,7 @@ pub fn router<A: Authenticator<Session = Session>>(
     options: TransportOptions,
     shutdown: CancellationToken,
 ) -> Router {
+    let welcome = welcome::router(&options);
     let sdl_path = options.sdl_path.clone();
     let shows_schema = options.introspection;
     let origins = Origins::new(&options.allowed_origins);
@@ -175,7 +177,7 @@ pub fn router<A: Authenticator<Session = Session>>(
         shutdown,
         extend,
     );
-    let router = graphql.merge(health_router(context));
+    let router = graphql.merge(health_router(context)).merge(welcome);
     let router = if shows_schema {
         router.route(&sdl_path, get(health::schema))
     } else {

@@ -37,7 +37,7 @@ pub(super) async fn answer<E: Executor, A: Authenticator>(
     let id = RequestId::of(&parts.headers);
     let accepted = Accepted::of(&parts.headers);
     if transport.options.page && wants_page(&parts, accepted) {
-        return finish(page::page(&transport.options), &id);
+        return finish(page::page(&transport.options, &parts.headers), &id);
     }
     match serve(&transport, &parts, body, accepted, &id).await {
         Ok(response) => finish(response, &id),

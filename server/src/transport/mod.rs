@@ -23,7 +23,7 @@ mod negotiation;
 mod nulls;
 mod options;
 mod origin;
-mod page;
+pub(crate) mod page;
 mod params;
 mod presence;
 mod request_id;
