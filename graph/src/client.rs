@@ -43,6 +43,14 @@ impl GraphClient {
         })
     }
 
+    /// Signs in, unless that was done already. Every request does so by itself; this tells a refusal before the first.
+    ///
+    /// # Errors
+    /// What the sign-in service says.
+    pub async fn sign_in(&self) -> Result<(), GraphError> {
+        self.inner.token().await.map(drop)
+    }
+
     /// Returns what the client and its clones did so far.
     pub fn stats(&self) -> RequestStats {
         self.inner.transport.counters.snapshot()

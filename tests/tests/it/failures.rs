@@ -1,6 +1,8 @@
 //! What a person is told when a run or a test fails.
 
-use lockstep_domain::{CheckStatus, IntegrationState, PauseResolution, RunErrorCode, RunState};
+use lockstep_domain::{
+    CheckStatus, IntegrationState, PauseResolution, RunErrorCode, RunPhase, RunState,
+};
 use lockstep_sandbox::{Fault, FaultKind, OptionsPatch};
 use lockstep_store::connection_test::NewTest;
 
@@ -46,6 +48,7 @@ both! {
             let error = run.error.expect("the run failed");
             assert_eq!((run.state, error.code), (RunState::Failed, expected), "fault_d24, fault_d25");
             assert_eq!(error.provider_error_code.as_deref(), Some(format!("AADSTS{code}").as_str()));
+            assert_eq!((error.phase, run.phase), (RunPhase::Authenticating, RunPhase::Authenticating), "where it was refused");
             assert!(error.remediation.is_some() && error.provider_request_id.is_some());
             let integration = world.integration().await;
             let pause = integration.pause.expect("is paused");

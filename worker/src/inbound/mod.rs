@@ -58,6 +58,8 @@ pub async fn execute(execution: &mut Execution<'_>) -> Result<(), Stop> {
                 total: None,
             })
             .await?;
+        // Here, and not with the first request: whoever is refused is told so in the phase of signing in.
+        frozen.client.sign_in().await?;
         fetch::fetch(execution, &frozen).await?;
         let users = plan::plan(execution, &frozen).await?;
         teams::plan(execution, &frozen, users).await?;
