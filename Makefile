@@ -19,7 +19,7 @@ build: ## the lockstep binary, in target/debug
 
 # All targets at once: with the tests selected too, Cargo compiles every dependency only once.
 .PHONY: test
-test: ## all tests, on real servers (installs PostgreSQL and Redis where it may)
+test: ## all tests, on real servers (installs PostgreSQL, PgBouncer and Redis where it may)
 	scripts/servers.sh
 	cargo build --workspace --all-targets
 	cargo test --workspace

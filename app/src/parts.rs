@@ -1,6 +1,8 @@
 //! Wiring: the parts of the program, put together as the settings say.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use lockstep_worker::connection::Provider;
 use lockstep_worker::{Timing, Worker, scheduler};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::files;
 use crate::jwks::HttpJwks;
@@ -128,27 +130,38 @@ impl Parts {
         })
     }
 
-    /// Works on runs and tests, and schedules, until `stopping`.
-    pub(crate) async fn work(
+    /// Makes a worker.
+    pub(crate) fn worker(
         &self,
         provider: Provider,
         stopping: CancellationToken,
-    ) -> anyhow::Result<()> {
-        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned());
-        let name = format!("{host}-{}-{}", std::process::id(), self.store.fresh_id());
-        let timing = Timing::of_lease(self.settings.lease);
-        let opener = keys::opener(&self.settings)?;
-        let worker = Worker::new(
+    ) -> anyhow::Result<Worker> {
+        let name = format!(
+            "{}-{}-{}",
+            host(),
+            std::process::id(),
+            self.store.fresh_id()
+        );
+        Ok(Worker::new(
             self.store.clone(),
             self.queue.bus(),
-            opener,
+            keys::opener(&self.settings)?,
             provider,
-            timing,
+            Timing::of_lease(self.settings.lease),
             &name,
-            stopping.clone(),
-        );
+            stopping,
+        ))
+    }
+
+    /// Works on runs and tests, and schedules, until `stopping`.
+    pub(crate) async fn work(
+        &self,
+        worker: Worker,
+        stopping: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let timing = Timing::of_lease(self.settings.lease);
         let options = WorkOptions {
-            name: host,
+            name: host(),
             run_concurrency: self.settings.run_concurrency,
             test_concurrency: TEST_CONCURRENCY,
             poll: POLL,
@@ -205,6 +218,11 @@ impl Parts {
     }
 }
 
+/// The name of this machine, for the log.
+fn host() -> String {
+    std::env::var("HOSTNAME").unwrap_or_else(|_| "worker".to_owned())
+}
+
 /// A language with its own name; one we have no name for is shown by its tag.
 fn language(tag: &str) -> Language {
     let name = match tag.split('-').next().unwrap_or(tag) {
@@ -235,13 +253,69 @@ pub(crate) async fn ready_store(settings: &Settings) -> anyhow::Result<Store> {
     Ok(store)
 }
 
-/// Connects to the database.
+/// Connects to the database. A file that is not there is made, for its owner alone: it holds personal data.
 pub(crate) async fn open_store(settings: &Settings) -> anyhow::Result<Store> {
-    if let Some(folder) = settings.folder() {
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    if let Some(file) = settings.file() {
+        make_private(&file)?;
     }
     Ok(Store::connect(settings.database_url()).await?)
+}
+
+/// Makes an empty file with its folder. What SQLite puts beside it is as private as the file.
+fn make_private(file: &Path) -> anyhow::Result<()> {
+    refuse_folder(file)?;
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).with_context(|| {
+            format!(
+                "LOCKSTEP_DATABASE_URL: cannot make the folder {}",
+                folder.display()
+            )
+        })?;
+    }
+    match keys::create_private(file) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            if let Some(others) = others_may(file) {
+                warn!(file = %file.display(), "Others may {others} the database; chmod 600 keeps it to its owner");
+            }
+            Ok(())
+        }
+        made => made.map(drop).with_context(|| {
+            format!(
+                "LOCKSTEP_DATABASE_URL: cannot make the file {}",
+                file.display()
+            )
+        }),
+    }
+}
+
+/// Refuses a folder in place of the database's file.
+pub(crate) fn refuse_folder(file: &Path) -> anyhow::Result<()> {
+    if file.is_dir() {
+        bail!(
+            "LOCKSTEP_DATABASE_URL: {} is a folder; name a file in it",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+/// What others than its owner may do with a file, none when nothing or when there is no such file.
+pub(crate) fn others_may(file: &Path) -> Option<&'static str> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(file).ok()?.permissions().mode();
+        match (mode & 0o044 != 0, mode & 0o022 != 0) {
+            (_, true) => Some("write"),
+            (true, false) => Some("read"),
+            (false, false) => None,
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        None
+    }
 }
 
 /// Takes an address, or says that it is in use and how to choose another.
@@ -249,7 +323,7 @@ pub(crate) async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<Tc
     TcpListener::bind(address)
         .await
         .map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            ErrorKind::AddrInUse => anyhow::anyhow!(
                 "{address} is in use by another program; choose another address with {flag}"
             ),
             _ => anyhow::Error::new(error).context(format!(

@@ -580,6 +580,14 @@ fn bearer(authorization: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
+/// Looks whether a text is a public key that tokens can be checked with.
+///
+/// # Errors
+/// When it is none.
+pub fn check_public_key(pem: &str) -> Result<(), AuthError> {
+    public_key(pem).map(drop)
+}
+
 fn public_key(pem: &str) -> Result<DecodingKey, AuthError> {
     DecodingKey::from_rsa_pem(pem.as_bytes())
         .or_else(|_| DecodingKey::from_ec_pem(pem.as_bytes()))

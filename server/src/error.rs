@@ -61,15 +61,27 @@ impl From<StoreError> for Failure {
         if error.is_conflict() {
             Self::Conflict(chain(&error))
         } else {
-            Self::fault(&error)
+            of_store(&error)
         }
     }
+}
+
+/// What only the operator can mend is told, and logged with its causes: nobody can do anything before.
+fn of_store(error: &StoreError) -> Failure {
+    if !error.needs_operator() {
+        return Failure::fault(error);
+    }
+    tracing::error!(error = %chain(error), "Nothing can be stored");
+    Failure::Told(
+        ErrorCode::ServiceUnavailable,
+        format!("Nothing can be stored at the moment: {error}."),
+    )
 }
 
 /// Loaders share one error among all who wait for the same statement.
 impl From<Arc<StoreError>> for Failure {
     fn from(error: Arc<StoreError>) -> Self {
-        Self::fault(error.as_ref())
+        of_store(error.as_ref())
     }
 }
 

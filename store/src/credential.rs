@@ -1,5 +1,7 @@
 //! Credentials: tenant, client, and a secret that only workers can open.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use lockstep_domain::{Actor, EntraCloud, IntegrationId, OrganizationId};
 use lockstep_entity::{
@@ -10,9 +12,10 @@ use lockstep_seal::{Owner, SealedSecret};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::column::{from_optional_json, parse, to_json};
 use crate::{Store, StoreError, Tx};
@@ -208,6 +211,55 @@ impl Store {
             .map_err(StoreError::of("read credentials"))?
             .map(read)
             .transpose()
+    }
+
+    /// Returns the secrets that were stored last, each with what it is sealed for, to see whether they can be opened.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn latest_secrets(
+        &self,
+        limit: u64,
+    ) -> Result<Vec<(Owner, SealedSecret)>, StoreError> {
+        let rows = credential::Entity::find()
+            .filter(credential::Column::SealedSecret.is_not_null())
+            .order_by_desc(credential::Column::SecretSetAt)
+            .limit(limit)
+            .all(self.db());
+        let rows = rows.await.map_err(StoreError::of("read secrets"))?;
+        let organizations = self
+            .organizations_of(rows.iter().map(|row| row.integration_id))
+            .await?;
+        let mut secrets = Vec::new();
+        for row in rows {
+            let integration = row.integration_id;
+            let credential = read(row)?;
+            if let (Some(secret), Some(organization)) =
+                (credential.secret, organizations.get(&integration))
+            {
+                let owner = credential
+                    .app
+                    .owner((*organization).into(), integration.into());
+                secrets.push((owner, secret));
+            }
+        }
+        Ok(secrets)
+    }
+
+    /// The organizations of integrations.
+    async fn organizations_of(
+        &self,
+        integrations: impl Iterator<Item = Uuid>,
+    ) -> Result<BTreeMap<Uuid, Uuid>, StoreError> {
+        let rows = integration::Entity::find()
+            .select_only()
+            .column(integration::Column::Id)
+            .column(integration::Column::OrganizationId)
+            .filter(integration::Column::Id.is_in(integrations))
+            .into_tuple::<(Uuid, Uuid)>()
+            .all(self.db());
+        let rows = rows.await.map_err(StoreError::of("read integrations"))?;
+        Ok(rows.into_iter().collect())
     }
 
     /// Notes which tenant a test found behind the credentials.

@@ -36,29 +36,71 @@ pub enum StoreError {
     #[error("the run is no longer held by this worker")]
     LeaseLost,
     /// The file or server has no space left.
-    #[error("the database has no space left")]
+    #[error("the database has no space left; free or add disk space")]
     Full(#[source] DbErr),
+    /// The disk under the database fails, or is limited.
+    #[error(
+        "the disk of the database cannot be read or written; look at its space, its limits and its health"
+    )]
+    Disk(#[source] DbErr),
+    /// The database takes no writes.
+    #[error(
+        "the database cannot be written; LOCKSTEP_DATABASE_URL must name a file that this user may write, or the primary server"
+    )]
+    ReadOnly(#[source] DbErr),
+    /// No connection was to be had in time.
+    #[error(
+        "no connection to the database became free or could be made in time; it is down, out of reach or overloaded"
+    )]
+    NoConnection(#[source] DbErr),
+    /// A pooler hands the prepared statements of one client to another.
+    #[error(
+        "a connection pooler mixes up prepared statements; PgBouncer in transaction mode must be 1.21 or newer, with max_prepared_statements above 0"
+    )]
+    Pooler(#[source] DbErr),
+    /// The database refuses the connection.
+    #[error("{what}")]
+    Refused {
+        /// What is wrong and what to do.
+        what: &'static str,
+        /// What the database says.
+        #[source]
+        source: DbErr,
+    },
 }
 
 impl StoreError {
     /// Makes an error that says what was to be done.
-    pub(crate) fn of(operation: &'static str) -> impl FnOnce(DbErr) -> Self {
-        move |source| {
-            if is_full(&source) {
-                Self::Full(source)
-            } else {
-                Self::Database { operation, source }
-            }
+    pub fn of(operation: &'static str) -> impl FnOnce(DbErr) -> Self {
+        move |source| match cause(&source) {
+            Some(Cause::Full) => Self::Full(source),
+            Some(Cause::Disk) => Self::Disk(source),
+            Some(Cause::ReadOnly) => Self::ReadOnly(source),
+            Some(Cause::NoConnection) => Self::NoConnection(source),
+            Some(Cause::Pooler) => Self::Pooler(source),
+            None => Self::Database { operation, source },
         }
+    }
+
+    /// Whether nothing can be stored until the operator has done something about the machine.
+    #[must_use]
+    pub fn needs_operator(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Disk(_) | Self::ReadOnly(_))
     }
 
     /// Whether the same may succeed a little later: the database was away, overloaded, or two writers met.
     #[must_use]
     pub fn passes_by_itself(&self) -> bool {
         match self {
-            Self::Unreachable(_) => true,
-            Self::Database { source, .. } => is_passing(source),
-            Self::Url(_) | Self::Corrupt { .. } | Self::LeaseLost | Self::Full(_) => false,
+            // A standby may be the primary in a moment.
+            Self::Unreachable(_) | Self::NoConnection(_) | Self::ReadOnly(_) => true,
+            Self::Database { source, .. } | Self::Refused { source, .. } => is_passing(source),
+            Self::Url(_)
+            | Self::Corrupt { .. }
+            | Self::LeaseLost
+            | Self::Full(_)
+            | Self::Disk(_)
+            | Self::Pooler(_) => false,
         }
     }
 
@@ -144,12 +186,55 @@ fn is_passing_code(code: &str) -> bool {
             .any(|class| code.len() == 5 && code.starts_with(class))
 }
 
-/// SQLite says so in words; PostgreSQL has the class 53100.
-fn is_full(error: &DbErr) -> bool {
-    let text = error.to_string();
-    text.contains("database or disk is full")
-        || text.contains("No space left on device")
-        || text.contains("53100")
+/// Causes that the operator has to know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Full,
+    Disk,
+    ReadOnly,
+    NoConnection,
+    Pooler,
+}
+
+fn cause(error: &DbErr) -> Option<Cause> {
+    if matches!(error, DbErr::ConnectionAcquire(_)) {
+        return Some(Cause::NoConnection);
+    }
+    match sqlx_error(error)? {
+        sqlx::Error::PoolTimedOut => Some(Cause::NoConnection),
+        sqlx::Error::Database(error) => cause_of_code(&error.code()?),
+        _ => None,
+    }
+}
+
+/// PostgreSQL's codes have five characters; SQLite's are numbers, the kind of error in the low byte.
+fn cause_of_code(code: &str) -> Option<Cause> {
+    if code.len() == 5 {
+        return match code {
+            "53100" => Some(Cause::Full),
+            "58030" => Some(Cause::Disk),
+            "25006" => Some(Cause::ReadOnly),
+            // A statement that was never prepared, and one that was prepared already.
+            "26000" | "42P05" => Some(Cause::Pooler),
+            _ => None,
+        };
+    }
+    match code.parse::<u32>().ok()? & 0xff {
+        13 => Some(Cause::Full),
+        10 => Some(Cause::Disk),
+        8 => Some(Cause::ReadOnly),
+        _ => None,
+    }
+}
+
+/// What the driver said.
+pub(crate) fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -177,6 +262,25 @@ mod tests {
         }
         for code in ["40P01", "42703", "53100", "57014", "5", "13"] {
             assert!(!is_refusing_code(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_the_operator_must_know_is_told_by_its_code() {
+        for (code, cause) in [
+            ("13", Some(Cause::Full)),
+            ("53100", Some(Cause::Full)),
+            ("778", Some(Cause::Disk)),
+            ("58030", Some(Cause::Disk)),
+            ("8", Some(Cause::ReadOnly)),
+            ("25006", Some(Cause::ReadOnly)),
+            ("26000", Some(Cause::Pooler)),
+            ("42P05", Some(Cause::Pooler)),
+            ("23505", None),
+            ("2067", None),
+            ("5", None),
+        ] {
+            assert_eq!(cause_of_code(code), cause, "{code}");
         }
     }
 }

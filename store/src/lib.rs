@@ -6,8 +6,11 @@
 mod above;
 mod address;
 mod column;
+mod connect;
 mod dependent;
 mod error;
+mod limits;
+mod look;
 mod lookup;
 mod outcome;
 mod place;
@@ -65,4 +68,6 @@ pub mod via_group;
 
 pub use error::StoreError;
 pub use lease::Lease;
+pub use limits::Limits;
+pub use look::sqlite_file;
 pub use store::{Store, Tx};

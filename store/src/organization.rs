@@ -112,13 +112,13 @@ impl Store {
         Ok(<[_; 1]>::try_from(named).ok().map(|[one]| one))
     }
 
-    /// Whether there are organizations of another name.
+    /// Whether there are organizations of other names.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn has_organizations_but(&self, name: &str) -> Result<bool, StoreError> {
+    pub async fn has_organizations_but(&self, names: &[&str]) -> Result<bool, StoreError> {
         let other = organization::Entity::find()
-            .filter(organization::Column::Name.ne(name))
+            .filter(organization::Column::Name.is_not_in(names.iter().copied()))
             .one(self.db())
             .await
             .map_err(StoreError::of("read an organization"))?;

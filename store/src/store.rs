@@ -13,18 +13,20 @@ use sea_orm::{
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
-use crate::StoreError;
+use crate::{StoreError, connect, limits};
 
 /// A transaction that may write.
 pub type Tx = DatabaseTransaction;
 
 /// Connections that one process keeps to PostgreSQL for reading, and as many for writing.
 const POSTGRES_CONNECTIONS: u32 = 8;
-/// No statement waits or works for ever; the longest legitimate one marks who is missing in a huge tenant.
-const POSTGRES_LIMITS: [(&str, &str); 2] = [("statement_timeout", "300s"), ("lock_timeout", "60s")];
 /// A plan that is kept is one for tables as they were when it was made, and a run fills empty ones. A pooler in front may
-/// give the connection to somebody else: that costs time, and nothing else.
+/// give the connection to somebody else: that costs time, and nothing else; transactions and the role have it as well.
 const PLAN_ANEW: &str = "SET plan_cache_mode = force_custom_plan";
+/// How long a connection to PostgreSQL may be waited for, and the server for being started.
+const POSTGRES_PATIENCE: Duration = Duration::from_secs(10);
+/// Lets one migration work at a time, as long as its transaction.
+pub(crate) const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(7203459113)";
 /// Connections that read a SQLite file. There is one more, as it has one writer.
 const SQLITE_CONNECTIONS: u32 = 4;
 /// Prepared statements that a connection keeps. Lists of a thousand values make large ones of ever new lengths, and a
@@ -74,9 +76,9 @@ impl Store {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Result<Self, StoreError> {
-        let connect = async |role| {
-            let connection = Database::connect(options(url, role)?).await;
-            connection.map_err(StoreError::Unreachable)
+        let connect = async |role| match Database::connect(options(url, role)?).await {
+            Ok(connection) => Ok(connection),
+            Err(error) => Err(connect::failure(url, error).await),
         };
         // The writer first, who makes the file.
         let (writers, db) = (connect(Role::Writer).await?, connect(Role::Reader).await?);
@@ -89,24 +91,38 @@ impl Store {
         })
     }
 
+    /// A store around a connection that only looks.
+    pub(crate) fn of(db: DatabaseConnection) -> Self {
+        Self {
+            writers: db.clone(),
+            db,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds),
+            shared_clock: false,
+        }
+    }
+
     /// Brings the schema up to date. Two processes at once are safe: one does it, the other waits or finds it done.
     ///
     /// # Errors
-    /// When a migration fails.
+    /// When a migration fails. That the role could not be given limits for its statements is only logged.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let operation = "migrate the schema";
         // The write lock of SQLite, or the advisory lock of PostgreSQL, lives as long as the transaction: a killed
         // migration frees it and leaves nothing half done.
         let tx = self.begin().await?;
         if !self.is_sqlite() {
-            tx.execute_unprepared("SELECT pg_advisory_xact_lock(7203459113)")
+            limits::lift(&tx).await.map_err(StoreError::of(operation))?;
+            tx.execute_unprepared(MIGRATION_LOCK)
                 .await
                 .map_err(StoreError::of(operation))?;
         }
         Migrator::up(&tx, None)
             .await
             .map_err(StoreError::of(operation))?;
-        tx.commit().await.map_err(StoreError::of(operation))
+        tx.commit().await.map_err(StoreError::of(operation))?;
+        self.limit_role().await;
+        Ok(())
     }
 
     /// Whether every migration has been applied.
@@ -173,7 +189,13 @@ impl Store {
         // sqlx 0.9 would then hand the connection back with the transaction open, and the next writer's work would be
         // lost in it. A begun transaction that nobody takes rolls back.
         let db = self.writers.clone();
-        let begun = tokio::spawn(async move { db.begin_with_options(options).await });
+        let begun = tokio::spawn(async move {
+            let tx = db.begin_with_options(options).await?;
+            if db.get_database_backend() == DbBackend::Postgres {
+                limits::limit(&tx).await?;
+            }
+            Ok(tx)
+        });
         begun
             .await
             .unwrap_or_else(|error| Err(DbErr::Custom(error.to_string())))
@@ -218,13 +240,15 @@ fn options(url: &str, role: Role) -> Result<ConnectOptions, StoreError> {
                 });
         }
         "postgres" | "postgresql" => {
+            connect::check(url)?;
             options
                 .max_connections(POSTGRES_CONNECTIONS)
-                .acquire_timeout(Duration::from_secs(10))
+                .acquire_timeout(POSTGRES_PATIENCE)
                 .map_sqlx_postgres_opts(|options| {
                     options
                         .statement_cache_capacity(STATEMENTS)
-                        .options(POSTGRES_LIMITS)
+                        // Floats arrive in binary, and PgBouncer refuses a setting that it does not know.
+                        .extra_float_digits(None)
                 })
                 .map_sqlx_postgres_pool_opts(|pool| {
                     pool.after_connect(|connection, _| {

@@ -1,6 +1,6 @@
 //! What the integration tests stand on: real servers and the real binary.
 //!
-//! * [`postgres`] and [`redis`] start servers from the installed binaries, on free ports of
+//! * [`postgres`], [`pgbouncer`] and [`redis`] start servers from the installed binaries, on free ports of
 //!   127.0.0.1, and end them with the test process, however it ends.
 //! * [`smtp`] is a mail server inside the test that keeps what it receives.
 //! * [`process`] starts the `lockstep` binary, reads its output and sends it signals.
@@ -13,6 +13,7 @@ mod account;
 pub mod clients;
 mod error;
 pub mod http;
+pub mod pgbouncer;
 mod ports;
 pub mod postgres;
 pub mod process;

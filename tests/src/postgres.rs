@@ -17,7 +17,8 @@ use crate::{
     server::{self, Program, Server},
 };
 
-const USER: &str = "lockstep";
+/// The superuser of the cluster.
+pub(crate) const USER: &str = "lockstep";
 
 /// The server that the tests of this process share, started by the first that asks.
 ///
@@ -73,6 +74,16 @@ impl PostgresServer {
             port,
             databases: AtomicU32::new(0),
         })
+    }
+
+    /// Returns the port that it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether a server, or whatever stands before it, accepts connections at a port.
+    pub(crate) fn answers_at(&self, port: u16) -> bool {
+        accepts_connections(&self.binaries, port)
     }
 
     /// Returns the address of the database `postgres`, which is there from the start.
@@ -143,7 +154,8 @@ impl PostgresServer {
     }
 }
 
-fn url(port: u16, database: &str) -> String {
+/// Returns the address of a database behind a port.
+pub(crate) fn url(port: u16, database: &str) -> String {
     format!("postgres://{USER}@127.0.0.1:{port}/{database}")
 }
 

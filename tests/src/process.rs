@@ -36,6 +36,30 @@ impl Invocation {
         Self::program(&binary(), args)
     }
 
+    /// Prepares `lockstep` so that no file of it can become longer than `kibibytes`: beyond that a write fails, as on a disk
+    /// that is full.
+    ///
+    /// # Panics
+    ///
+    /// Panics when the binary has not been built.
+    pub fn on_small_disk<A: Into<OsString>>(
+        kibibytes: u32,
+        args: impl IntoIterator<Item = A>,
+    ) -> Self {
+        // The limit is counted in blocks of 512 bytes. Without the trap the process would be killed by a signal.
+        let script = "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"";
+        let blocks = (u64::from(kibibytes) * 2).to_string();
+        let program = [
+            OsString::from("-c"),
+            script.into(),
+            "sh".into(),
+            blocks.into(),
+            binary().into_os_string(),
+        ];
+        let args = program.into_iter().chain(args.into_iter().map(Into::into));
+        Self::program(Path::new("/bin/sh"), args)
+    }
+
     /// Prepares another program with arguments.
     pub fn program<A: Into<OsString>>(program: &Path, args: impl IntoIterator<Item = A>) -> Self {
         let mut command = Command::new(program);

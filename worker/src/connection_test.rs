@@ -16,7 +16,7 @@ use lockstep_store::connection_test::{ConnectionTest, TestResult};
 use lockstep_store::organization::INBOUND_SYNC;
 use lockstep_sync::inbound::desired::{Desired, scope};
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::info;
 
 use self::checks::{expiry, out_of_time, root, sign_in_checks, signed_in};
 use crate::Worker;
@@ -39,11 +39,11 @@ pub async fn work(worker: &Worker, id: TestId) {
     {
         Ok(Some(test)) => {
             if let Err(error) = make(worker, &test).await {
-                warn!(test.id = %id, error = %error, "A test could not be stored");
+                worker.report("store a test", id.0, &error);
             }
         }
         Ok(None) => {}
-        Err(error) => warn!(test.id = %id, error = %error, "A test could not be claimed"),
+        Err(error) => worker.report("claim a test", id.0, &error),
     }
 }
 

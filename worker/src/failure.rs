@@ -71,6 +71,11 @@ impl From<StoreError> for Stop {
                 "The database has no space left.",
                 Some("Free or add disk space, then start a run by hand."),
             ))),
+            StoreError::Disk(_) => Self::Failed(Box::new(Failure::new(
+                RunErrorCode::Internal,
+                "The disk of the database cannot be read or written.",
+                Some("Look at its space, its limits and its health, then start a run by hand."),
+            ))),
             error @ StoreError::Corrupt { .. } => Self::Failed(Box::new(Failure::new(
                 RunErrorCode::Internal,
                 error.to_string(),

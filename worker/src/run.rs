@@ -8,7 +8,7 @@ use lockstep_store::lease::Renewed;
 use lockstep_store::run::Run;
 use lockstep_store::{Lease, StoreError};
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::Worker;
 use crate::failure::{Failure, Stop};
@@ -30,7 +30,7 @@ pub async fn work(worker: &Worker, id: RunId) {
     match claimed {
         Ok(Some((run, lease))) => work_claimed(worker, run, &lease).await,
         Ok(None) => {}
-        Err(error) => report_failure(id, "claim", &error),
+        Err(error) => worker.report("claim a run", id.0, &error),
     }
 }
 
@@ -61,7 +61,9 @@ async fn execute(execution: &mut Execution<'_>) -> Result<(), Stop> {
     for attempt in 1.. {
         match inbound::execute(execution).await {
             Err(Stop::Store(error)) if attempt < DATABASE_TRIES => {
-                report_failure(execution.run.id, "work on", &error);
+                execution
+                    .worker
+                    .report("work on a run", execution.run.id.0, &error);
                 sleep(Duration::from_secs(1 << attempt)).await;
                 execution.reload().await;
             }
@@ -79,7 +81,7 @@ async fn watch(worker: &Worker, lease: &Lease) -> Stop {
             Ok(Renewed::Held) => {}
             Ok(Renewed::CancelRequested) => return Stop::Canceled,
             Ok(Renewed::Lost) => return Stop::Lost,
-            Err(error) => report_failure(lease.run_id, "renew the lease of", &error),
+            Err(error) => worker.report("renew the lease of a run", lease.run_id.0, &error),
         }
     }
 }
@@ -88,7 +90,7 @@ async fn watch(worker: &Worker, lease: &Lease) -> Stop {
 async fn hand_back(worker: &Worker, lease: &Lease) {
     match worker.store.release_run(lease).await {
         Ok(()) => info!(run.id = %lease.run_id, "Run is handed back"),
-        Err(error) => report_failure(lease.run_id, "hand back", &error),
+        Err(error) => worker.report("hand back a run", lease.run_id.0, &error),
     }
 }
 
@@ -99,7 +101,9 @@ async fn end(worker: &Worker, execution: &Execution<'_>, lease: &Lease, outcome:
         Err(Stop::Failed(failure)) => (Some(*failure), false),
         Err(Stop::Lost) => return info!(run.id = %lease.run_id, "Run is no longer this worker's"),
         // The lease runs out, and whoever takes the run up goes on with what is stored.
-        Err(Stop::Store(error)) => return report_failure(lease.run_id, "go on with", &error),
+        Err(Stop::Store(error)) => {
+            return worker.report("go on with a run", lease.run_id.0, &error);
+        }
     };
     let phase = execution.run.phase;
     let clock = worker.store.clock();
@@ -115,12 +119,13 @@ async fn end(worker: &Worker, execution: &Execution<'_>, lease: &Lease, outcome:
     };
     match worker.store.finish_run(lease, &end).await {
         Ok(run) => {
+            worker.is_well();
             log_end(&run);
             worker.tell(&run).await;
             worker.bus.publish(&integration_signal(&run)).await;
         }
         Err(StoreError::LeaseLost) => info!(run.id = %lease.run_id, "Run was ended from outside"),
-        Err(error) => report_failure(lease.run_id, "end", &error),
+        Err(error) => worker.report("end a run", lease.run_id.0, &error),
     }
 }
 
@@ -140,11 +145,6 @@ fn log_end(run: &Run) {
         skipped = users.skipped, held = users.held, failed = users.failed, graph_requests = run.cost.graph_requests,
         "Run has ended"
     );
-}
-
-fn report_failure(id: RunId, doing: &str, error: &StoreError) {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    warn!(run.id = %id, error = %error, cause, "Could not {doing} a run");
 }
 
 /// Whether a run still has to be read and planned.

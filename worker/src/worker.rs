@@ -7,9 +7,12 @@ use async_trait::async_trait;
 use lockstep_domain::{RunId, TestId};
 use lockstep_queue::{Bus, Handler, Signal};
 use lockstep_seal::Opener;
-use lockstep_store::Store;
 use lockstep_store::run::Run;
+use lockstep_store::{Store, StoreError};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+use uuid::Uuid;
 
 use crate::connection::Provider;
 
@@ -63,6 +66,7 @@ pub struct Worker {
     pub(crate) timing: Timing,
     pub(crate) name: Arc<str>,
     pub(crate) stopping: CancellationToken,
+    trouble: watch::Sender<Option<String>>,
 }
 
 impl std::fmt::Debug for Worker {
@@ -93,7 +97,34 @@ impl Worker {
             timing,
             name: name.into(),
             stopping,
+            trouble: watch::Sender::default(),
         }
+    }
+
+    /// What keeps the worker from storing anything, with the remedy, as long as it has not stored anything since. Only
+    /// the operator can help then: a row that says so cannot be written either.
+    #[must_use]
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.subscribe()
+    }
+
+    /// Logs that something could not be stored; it is tried again later. What the operator must help with is an error.
+    pub(crate) fn report(&self, what: &str, id: Uuid, error: &StoreError) {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        if error.needs_operator() {
+            error!(%id, error = %error, cause, "Could not {what}");
+            let told =
+                cause.map_or_else(|| error.to_string(), |cause| format!("{error} ({cause})"));
+            self.trouble.send_replace(Some(told));
+        } else {
+            warn!(%id, error = %error, cause, "Could not {what}");
+        }
+    }
+
+    /// Notes that something was stored.
+    pub(crate) fn is_well(&self) {
+        self.trouble
+            .send_if_modified(|trouble| trouble.take().is_some());
     }
 
     /// The row was written first; this tells whoever listens.

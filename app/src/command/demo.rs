@@ -7,12 +7,13 @@ mod tour;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use lockstep_domain::{OrganizationId, UserId};
-use lockstep_sandbox::Sandbox;
+use lockstep_sandbox::{Sandbox, SandboxOptions};
 use lockstep_server::auth::Claims;
 use lockstep_store::page::PageRequest;
 use lockstep_store::user::UserFilter;
+use lockstep_worker::Worker;
 use lockstep_worker::connection::Provider;
 use tokio_util::sync::CancellationToken;
 
@@ -23,10 +24,13 @@ use crate::settings::Settings;
 use crate::shutdown;
 use api::Api;
 
-/// The organization of the demo.
-const ORGANIZATION: &str = "Northwind Learning";
-/// Its owner.
-const OWNER: &str = "olga.owner@northwind-learning.example";
+/// The organization of the demo, and its owner.
+const ORGANIZATION: (&str, &str) = (
+    "Northwind Learning",
+    "olga.owner@northwind-learning.example",
+);
+/// An empty organization, for whoever wants to set an integration up by hand, and its owner.
+const PRACTICE: (&str, &str) = ("Practice", "pia.practice@practice.example");
 /// How long the tokens of the demo are valid, in hours.
 const TOKEN_HOURS: u32 = 12;
 
@@ -35,6 +39,7 @@ pub(crate) struct Stage {
     pub(crate) address: String,
     pub(crate) sandbox: String,
     pub(crate) owner_token: String,
+    pub(crate) practice_token: String,
     pub(crate) staff_token: String,
 }
 
@@ -66,10 +71,16 @@ pub(crate) async fn run(mut settings: Settings, flags: Demo) -> anyhow::Result<E
         ),
         ..parts.provider()
     };
+    let worker = parts.worker(provider, stopping.clone())?;
+    let mut trouble = worker.trouble();
     let served = tokio::spawn(serve(parts.clone(), listener, stopping.clone()));
-    let worked = tokio::spawn(work(parts.clone(), provider, stopping.clone()));
+    let worked = tokio::spawn(work(parts.clone(), worker, stopping.clone()));
     let shown = tokio::select! {
         shown = show(&stage, &flags) => Some(shown),
+        // A run that cannot be ended would be followed for ever.
+        Ok(trouble) = trouble.wait_for(Option::is_some) => {
+            Some(Err(anyhow!(trouble.clone().unwrap_or_default())))
+        }
         () = stopping.cancelled() => None,
     };
     if flags.once || !matches!(shown, Some(Ok(_))) {
@@ -117,14 +128,23 @@ async fn open_sandbox(flags: &Demo) -> anyhow::Result<Option<Sandbox>> {
     }
     let tenant = sandbox::tenant(&flags.tenant)?;
     let listener = listen(flags.sandbox_listen, "--sandbox-listen").await?;
-    sandbox::start(listener, tenant).await.map(Some)
+    let options = SandboxOptions {
+        // The demo begins with a run, so that what an earlier sandbox told is compared before anything changes.
+        knows_earlier_links: true,
+        ..SandboxOptions::default()
+    };
+    sandbox::start(listener, tenant, options).await.map(Some)
 }
 
 /// The demo brings its database up to date by itself. It takes no other one: its worker would send the client secrets of
 /// real organizations to the sandbox.
 async fn open(settings: Settings) -> anyhow::Result<Parts> {
     let store = crate::parts::open_store(&settings).await?;
-    if store.has_tables().await? && store.has_organizations_but(ORGANIZATION).await? {
+    if store.has_tables().await?
+        && store
+            .has_organizations_but(&[ORGANIZATION.0, PRACTICE.0])
+            .await?
+    {
         bail!(
             "this database holds organizations of its own; give the demo another one with --database-url, or leave LOCKSTEP_DATABASE_URL unset"
         );
@@ -143,38 +163,54 @@ async fn serve(
     served
 }
 
-async fn work(parts: Parts, provider: Provider, stopping: CancellationToken) -> anyhow::Result<()> {
-    let worked = parts.work(provider, stopping.clone()).await;
+async fn work(parts: Parts, worker: Worker, stopping: CancellationToken) -> anyhow::Result<()> {
+    let worked = parts.work(worker, stopping.clone()).await;
     stopping.cancel();
     worked
 }
 
-/// Finds or makes the organization and its owner.
+/// Finds or makes the organizations and their owners.
 async fn set_up(parts: &Parts, sandbox: &str) -> anyhow::Result<Stage> {
-    let (organization, owner) = match parts.store.organization_named(ORGANIZATION).await? {
-        Some(organization) => (organization.id, find_owner(parts, organization.id).await?),
+    Ok(Stage {
+        address: parts.settings.listen.to_string(),
+        sandbox: sandbox.to_owned(),
+        owner_token: owner_token(parts, ORGANIZATION, ("Olga", "Owner")).await?,
+        practice_token: owner_token(parts, PRACTICE, ("Pia", "Practice")).await?,
+        staff_token: parts.token(|end| Claims::of_staff("Demo staff", end), TOKEN_HOURS)?,
+    })
+}
+
+async fn owner_token(
+    parts: &Parts,
+    (name, address): (&str, &str),
+    (given_name, family_name): (&str, &str),
+) -> anyhow::Result<String> {
+    let (organization, owner) = match parts.store.organization_named(name).await? {
+        Some(organization) => {
+            let owner = find_owner(parts, organization.id, address).await?;
+            (organization.id, owner)
+        }
         None => {
             let new = NewOrganization {
-                name: ORGANIZATION.to_owned(),
-                owner_email: OWNER.to_owned(),
-                owner_given_name: "Olga".to_owned(),
-                owner_family_name: "Owner".to_owned(),
+                name: name.to_owned(),
+                owner_email: address.to_owned(),
+                owner_given_name: given_name.to_owned(),
+                owner_family_name: family_name.to_owned(),
             };
             let (organization, owner) = org::create(&parts.store, &parts.settings, &new).await?;
             (organization, owner.id)
         }
     };
-    Ok(Stage {
-        address: parts.settings.listen.to_string(),
-        sandbox: sandbox.to_owned(),
-        owner_token: parts.token(|end| Claims::of_user(owner, organization, end), TOKEN_HOURS)?,
-        staff_token: parts.token(|end| Claims::of_staff("Demo staff", end), TOKEN_HOURS)?,
-    })
+    parts.token(|end| Claims::of_user(owner, organization, end), TOKEN_HOURS)
 }
 
-async fn find_owner(parts: &Parts, organization: OrganizationId) -> anyhow::Result<UserId> {
+async fn find_owner(
+    parts: &Parts,
+    organization: OrganizationId,
+    address: &str,
+) -> anyhow::Result<UserId> {
     let filter = UserFilter {
-        search: Some(OWNER.to_owned()),
+        search: Some(address.to_owned()),
         ..UserFilter::default()
     };
     let owners = parts

@@ -1,98 +1,79 @@
-//! `lockstep doctor`.
+//! `lockstep doctor`: looks at what a process needs, and changes nothing.
+
+mod database;
+mod secrets;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use lockstep_graph::{Cloud, Endpoints};
 use lockstep_queue::Queue;
-use lockstep_seal::Owner;
 use lockstep_server::auth::JwksSource as _;
 
 use crate::cli::Role;
 use crate::jwks::HttpJwks;
 use crate::keys;
-use crate::parts::open_store;
 use crate::settings::{JwtSource, Settings};
 
 /// Checks what a process needs, and says what is wrong and what to do.
 pub(crate) async fn run(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
     let mut report = Report::default();
-    report.add("database", database(&settings).await);
+    let store = database::look(&settings, &mut report).await;
     report.add("queue", queue(&settings).await);
     if role != Role::Work {
         report.add("tokens", tokens(&settings).await);
     }
-    match role {
-        Role::Serve => report.add(
-            "seal key",
-            keys::sealer(&settings).map(|_| "client secrets can be sealed".to_owned()),
-        ),
-        Role::Work => report.add(
-            "open key",
-            keys::opener(&settings).map(|_| "stored client secrets can be opened".to_owned()),
-        ),
-        Role::All => {
-            report.add("keys", pair(&settings));
-            report.add("Microsoft", microsoft(&settings).await);
-        }
+    if role != Role::Serve {
+        secrets::open(&settings, store.as_ref(), &mut report).await;
+    }
+    if role != Role::Work {
+        report.add("seal key", secrets::seal(&settings, role));
+    }
+    if role == Role::All {
+        report.add("Microsoft", microsoft(&settings).await);
     }
     report.print()
 }
 
-/// Seals a probe and opens it: two halves of different pairs would be found out only by the first run.
-fn pair(settings: &Settings) -> anyhow::Result<String> {
-    let owner = Owner {
-        organization: uuid::Uuid::nil().into(),
-        integration: uuid::Uuid::nil().into(),
-        tenant: String::new(),
-        client: String::new(),
-    };
-    let sealed = keys::sealer(settings)?.seal(owner.clone(), &"probe".into())?;
-    keys::opener(settings)?
-        .open(&owner, &sealed)
-        .context("LOCKSTEP_OPEN_KEY does not open what LOCKSTEP_SEAL_KEY seals; `lockstep keys` makes a pair")?;
-    Ok("client secrets can be sealed and opened".to_owned())
+/// What was found.
+enum Finding {
+    Well(String),
+    /// It works, and should be seen to.
+    Warning(String),
+    Wrong(anyhow::Error),
 }
 
 #[derive(Default)]
-struct Report(Vec<(&'static str, anyhow::Result<String>)>);
+struct Report(Vec<(&'static str, Finding)>);
 
 impl Report {
     fn add(&mut self, part: &'static str, outcome: anyhow::Result<String>) {
-        self.0.push((part, outcome));
+        let finding = outcome.map_or_else(Finding::Wrong, Finding::Well);
+        self.0.push((part, finding));
+    }
+
+    fn warn(&mut self, part: &'static str, text: impl Into<String>) {
+        self.0.push((part, Finding::Warning(text.into())));
     }
 
     fn print(&self) -> anyhow::Result<ExitCode> {
         let mut out = std::io::stdout();
-        for (part, outcome) in &self.0 {
-            match outcome {
-                Ok(found) => writeln!(out, "  ok    {part}: {found}")?,
-                Err(error) => writeln!(out, "  FAIL  {part}: {error:#}")?,
+        for (part, finding) in &self.0 {
+            match finding {
+                Finding::Well(found) => writeln!(out, "  ok    {part}: {found}")?,
+                Finding::Warning(found) => writeln!(out, "  warn  {part}: {found}")?,
+                Finding::Wrong(error) => writeln!(out, "  FAIL  {part}: {error:#}")?,
             }
         }
-        let all_well = self.0.iter().all(|(_, outcome)| outcome.is_ok());
-        Ok(if all_well {
-            ExitCode::SUCCESS
-        } else {
+        let wrong = |(_, finding): &(_, Finding)| matches!(finding, Finding::Wrong(_));
+        Ok(if self.0.iter().any(wrong) {
             ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
         })
     }
-}
-
-async fn database(settings: &Settings) -> anyhow::Result<String> {
-    let store = open_store(settings).await?;
-    store.ping().await?;
-    let kind = if store.is_sqlite() {
-        "SQLite"
-    } else {
-        "PostgreSQL"
-    };
-    if !store.is_sqlite() && !store.is_migrated().await? {
-        anyhow::bail!("{kind} answers, but is not up to date; run `lockstep migrate`");
-    }
-    Ok(format!("{kind} answers"))
 }
 
 async fn queue(settings: &Settings) -> anyhow::Result<String> {
@@ -107,18 +88,35 @@ async fn queue(settings: &Settings) -> anyhow::Result<String> {
 }
 
 async fn tokens(settings: &Settings) -> anyhow::Result<String> {
-    Ok(match &settings.jwt.source {
+    let found = match &settings.jwt.source {
         Some(JwtSource::JwksUrl(url)) => {
-            HttpJwks::new(url.clone())?
-                .jwks()
-                .await
-                .context("LOCKSTEP_JWT_JWKS_URL does not answer with keys")?;
-            "checked with the issuer's published keys".to_owned()
+            let wrong = "LOCKSTEP_JWT_JWKS_URL does not answer with keys";
+            let answer = HttpJwks::new(url.clone())?.jwks().await.context(wrong)?;
+            ensure!(
+                holds_keys(&answer),
+                "{wrong}; it must be the address of a JSON Web Key Set"
+            );
+            "checked with the issuer's published keys"
         }
-        Some(JwtSource::PublicPem(_)) => "checked with the issuer's public key".to_owned(),
-        Some(JwtSource::Secret(_)) => "checked with a shared secret".to_owned(),
-        None => keys::token_secret(settings).map(|_| "checked with a local secret".to_owned())?,
-    })
+        Some(JwtSource::PublicPem(pem)) => {
+            lockstep_server::auth::check_public_key(pem)
+                .context("LOCKSTEP_JWT_PUBLIC_KEY_FILE holds no public key in PEM")?;
+            "checked with the issuer's public key"
+        }
+        Some(JwtSource::Secret(_)) => "checked with a shared secret",
+        None => match keys::look_for_token_secret(settings)? {
+            Some(_) => "checked with the secret beside the database",
+            None => "no secret yet; the first start makes one beside the database",
+        },
+    };
+    Ok(found.to_owned())
+}
+
+fn holds_keys(answer: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(answer)
+        .ok()
+        .and_then(|set| set["keys"].as_array().map(|keys| !keys.is_empty()))
+        .unwrap_or(false)
 }
 
 async fn microsoft(settings: &Settings) -> anyhow::Result<String> {

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use lockstep_domain::{Actor, Address, OrganizationId, PlatformUser, Role};
-use lockstep_store::Store;
 use lockstep_store::organization::INBOUND_SYNC;
 use lockstep_store::user::NewUser;
 use lockstep_store::user_list::ListedOrganization;
+use lockstep_store::{Store, StoreError};
 use serde_json::json;
 
 use super::user::print;
@@ -119,7 +119,7 @@ pub(crate) async fn create(
         .await?;
     tx.commit()
         .await
-        .context("the organization could not be stored")?;
+        .map_err(StoreError::of("store the organization"))?;
     Ok((organization.id, owner))
 }
 

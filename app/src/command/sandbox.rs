@@ -17,7 +17,8 @@ use crate::shutdown;
 
 pub(crate) async fn run(flags: Flags) -> anyhow::Result<ExitCode> {
     let tenant = tenant(&flags.tenant)?;
-    let sandbox = start(listen(flags.listen, "--listen").await?, tenant).await?;
+    let listener = listen(flags.listen, "--listen").await?;
+    let sandbox = start(listener, tenant, SandboxOptions::default()).await?;
     let mut out = std::io::stdout();
     writeln!(out, "Microsoft Graph sandbox at {}", sandbox.url())?;
     writeln!(
@@ -41,8 +42,12 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<ExitCode> {
 }
 
 /// Starts a sandbox.
-pub(crate) async fn start(listener: TcpListener, tenant: Tenant) -> anyhow::Result<Sandbox> {
-    Sandbox::start(listener, tenant, SandboxOptions::default())
+pub(crate) async fn start(
+    listener: TcpListener,
+    tenant: Tenant,
+    options: SandboxOptions,
+) -> anyhow::Result<Sandbox> {
+    Sandbox::start(listener, tenant, options)
         .await
         .context("the sandbox could not be started")
 }

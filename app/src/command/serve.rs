@@ -21,7 +21,9 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
 pub(crate) async fn work(settings: Settings) -> anyhow::Result<ExitCode> {
     refuse_embedded(&settings, "work")?;
     let parts = Parts::open(settings).await?;
-    parts.work(parts.provider(), shutdown::on_signal()).await?;
+    let stopping = shutdown::on_signal();
+    let worker = parts.worker(parts.provider(), stopping.clone())?;
+    parts.work(worker, stopping).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -36,8 +38,9 @@ pub(crate) async fn all(settings: Settings) -> anyhow::Result<ExitCode> {
         stopping.cancel();
         served
     };
+    let worker = parts.worker(parts.provider(), stopping.clone())?;
     let worked = async {
-        let worked = parts.work(parts.provider(), stopping.clone()).await;
+        let worked = parts.work(worker, stopping.clone()).await;
         stopping.cancel();
         worked
     };

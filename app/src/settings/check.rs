@@ -8,6 +8,28 @@ use lockstep_graph::Url;
 /// Longest tag that is accepted; the longest in use has 13 characters.
 const MAX_TAG: usize = 35;
 
+/// The address of a database. What it says of a server is looked at when it is connected to.
+pub(super) fn database(url: String) -> anyhow::Result<String> {
+    let url = url.trim();
+    let file = url
+        .strip_prefix("sqlite:")
+        .map(|file| file.trim_start_matches("//"));
+    let reason = match file {
+        Some(file) if file.is_empty() || file.starts_with('?') => "it names no file",
+        // Each connection would have a database of its own.
+        Some(file) if file.starts_with(":memory:") || file.contains("mode=memory") => {
+            "a database in memory cannot be shared"
+        }
+        None if !url.starts_with("postgres://") && !url.starts_with("postgresql://") => {
+            "it begins neither with sqlite: nor with postgres://"
+        }
+        _ => return Ok(url.to_owned()),
+    };
+    bail!(
+        "LOCKSTEP_DATABASE_URL cannot be used: {reason}; give sqlite:FILE or postgres://USER:PASSWORD@HOST/NAME"
+    )
+}
+
 /// An address over HTTP.
 pub(super) fn url(text: Option<String>, setting: &str) -> anyhow::Result<Option<Url>> {
     text.map(|text| {

@@ -91,7 +91,11 @@ impl Flags {
         let lease = (working.lease_seconds, 30, 2..=3_600);
         let streams = (api.max_streams_per_user, 50, 1..=10_000);
         Ok(Settings {
-            database_url: file.fill(self.database)?.database_url,
+            database_url: file
+                .fill(self.database)?
+                .database_url
+                .map(check::database)
+                .transpose()?,
             queue_url: file
                 .fill(self.messages)?
                 .queue_url
@@ -129,9 +133,7 @@ impl Settings {
 
     /// The SQLite file, none for a server.
     pub(crate) fn file(&self) -> Option<PathBuf> {
-        let file = self.database_url().strip_prefix("sqlite:")?;
-        let file = file.trim_start_matches("//");
-        Some(file.split('?').next().unwrap_or(file).into())
+        lockstep_store::sqlite_file(self.database_url())
     }
 
     /// The folder of the SQLite file, none for a server.
@@ -249,6 +251,9 @@ mod tests {
                 "LOCKSTEP_JWT_AUDIENCE",
             ),
             ("log = 'lockstep=loud'", "LOCKSTEP_LOG"),
+            ("database_url = 'sqlite::memory:'", "LOCKSTEP_DATABASE_URL"),
+            ("database_url = 'sqlite:'", "LOCKSTEP_DATABASE_URL"),
+            ("database_url = 'lockstep.db'", "LOCKSTEP_DATABASE_URL"),
             ("graph_url = 'graph.example'", "LOCKSTEP_GRAPH_URL"),
             ("jwt_secret = 'short'", "LOCKSTEP_JWT_SECRET"),
             (

@@ -252,7 +252,7 @@ impl Work<'_> {
         }
         let operation = "commit a mutation";
         let committed = self.tx.commit().await;
-        Ok(committed.map_err(|source| StoreError::Database { operation, source })?)
+        Ok(committed.map_err(StoreError::of(operation))?)
     }
 }
 

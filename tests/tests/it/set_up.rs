@@ -30,6 +30,12 @@ impl SetUp {
         Self::with_queue(backend, tenant, None).await
     }
 
+    /// On PostgreSQL at another address, such as that of a pooler.
+    pub(crate) async fn at_database(tenant: Tenant, database: String) -> Self {
+        let database = [("LOCKSTEP_DATABASE_URL", database)];
+        Self::with_environment(Backend::Postgres, tenant, None, &database).await
+    }
+
     /// With a queue of its own on PostgreSQL, for a test that breaks it.
     pub(crate) async fn with_queue(
         backend: Backend,
@@ -93,7 +99,7 @@ impl SetUp {
             server: None,
             folder,
         };
-        set_up.command(&["migrate"]).finish(PATIENCE).await.unwrap();
+        set_up.printed(&["migrate"]).await;
         if backend == Backend::Postgres {
             set_up.server = Some(set_up.command(&["serve"]).start().unwrap());
         }

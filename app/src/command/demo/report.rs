@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use lockstep_sandbox::{DEMO_CLIENT_ID, DEMO_CLIENT_SECRET, DEMO_TENANT_ID};
 use serde_json::{Value, json};
 
 use super::Stage;
@@ -163,8 +164,10 @@ pub(crate) fn next_steps(
         address,
         sandbox,
         owner_token,
+        practice_token,
         ..
     } = stage;
+    let id = &integration.id;
     writeln!(
         out,
         "
@@ -184,12 +187,16 @@ Try, in another terminal:
 
 Change the tenant, run again, and look at what changed:
 
-  curl -s -X POST {sandbox}/sandbox/churn -d '{{\"users\":3,\"groups\":2,\"seed\":1}}'
+  curl -s -X POST {sandbox}/sandbox/churn -d '{{\"users\":3,\"groups\":2,\"seed\":1}}'; echo
   gql '{{\"query\":\"mutation {{ runIntegration(input: {{integrationId: \\\"{id}\\\"}}) {{ run {{ id }} userErrors {{ message }} }} }}\"}}'
   gql '{{\"query\":\"{{ runs(first: 1) {{ nodes {{ changes(first: 9) {{ nodes {{ action target {{ displayName }} member {{ displayName }} fieldChanges {{ field before after }} }} }} }} }} }}\"}}'
 
+Set an integration up by yourself, from operation 1 of the README on, in an organization that has none:
+
+  TOKEN={practice_token}
+  tenantId: \"{DEMO_TENANT_ID}\", clientId: \"{DEMO_CLIENT_ID}\", clientSecret: {{ value: \"{DEMO_CLIENT_SECRET}\" }}
+
 Serving. Ctrl-C ends it.",
-        id = integration.id,
     )?;
     Ok(())
 }
@@ -207,7 +214,13 @@ pub(crate) fn json(
         "subscriptionsUrl": format!("ws://{}/graphql", stage.address),
         "sandboxUrl": stage.sandbox,
         "ownerToken": stage.owner_token,
+        "practiceToken": stage.practice_token,
         "staffToken": stage.staff_token,
+        "credential": {
+            "tenantId": DEMO_TENANT_ID,
+            "clientId": DEMO_CLIENT_ID,
+            "clientSecret": { "value": DEMO_CLIENT_SECRET },
+        },
         "organizationId": organization,
         "integrationId": integration.id,
         "run": {
