@@ -55,10 +55,6 @@ text_enum! {
         Planned = "PLANNED",
         /// Waits for an owner.
         Held = "HELD",
-        /// Held back and rejected by an owner.
-        Rejected = "REJECTED",
-        /// Held back and dropped, because nobody decided in time or a later run replaced it.
-        Dropped = "DROPPED",
         /// Applied.
         Applied = "APPLIED",
         /// Left out for a reason.

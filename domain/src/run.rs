@@ -309,9 +309,7 @@ impl ChangeCounts {
     pub fn add(&mut self, action: ChangeAction, outcome: ChangeOutcome, count: u64) {
         let field = match outcome {
             ChangeOutcome::Skipped => &mut self.skipped,
-            ChangeOutcome::Held | ChangeOutcome::Rejected | ChangeOutcome::Dropped => {
-                &mut self.held
-            }
+            ChangeOutcome::Held => &mut self.held,
             ChangeOutcome::Failed => &mut self.failed,
             ChangeOutcome::Planned | ChangeOutcome::Applied => match action {
                 ChangeAction::Create | ChangeAction::AddMember | ChangeAction::AddSupervisor => {

@@ -1,4 +1,4 @@
-//! Holds: changes that wait for an owner.
+//! Holds: changes that are held back.
 
 use std::sync::Arc;
 
@@ -10,7 +10,6 @@ use lockstep_store::hold as stored;
 use super::change::{RunChangeConnection, RunChangeFilter};
 use super::enums::{HoldCategory, HoldDecisionKind};
 use super::integration::Integration;
-use super::organization::Actor;
 use super::run::Run;
 use crate::app;
 use crate::error::{Failure, Result};
@@ -29,7 +28,7 @@ impl From<stored::Hold> for Hold {
     }
 }
 
-/// Changes of an integration that wait for an owner. At most one hold is open per integration; later runs carry it on,
+/// Changes of an integration that are held back. At most one hold is open per integration; later runs carry it on,
 /// and its `planHash` changes only when the held changes do.
 #[Object]
 impl Hold {
@@ -75,9 +74,8 @@ impl Hold {
         #[graphql(desc = "Returns edges before this cursor.")] before: Option<String>,
         #[graphql(desc = "Restricts the list.")] filter: Option<RunChangeFilter>,
     ) -> Result<RunChangeConnection> {
-        let held = vec![Outcome::Held, Outcome::Rejected, Outcome::Dropped];
         let held = ChangeFilter {
-            outcomes: Some(held),
+            outcomes: Some(vec![Outcome::Held]),
             ..ChangeFilter::default()
         };
         let filter = filter.unwrap_or_default().stored(held)?;
@@ -100,19 +98,20 @@ impl Hold {
         self.0.created_at.into()
     }
 
-    /// When the hold ends by itself if nobody decides.
+    /// When the hold ends by itself. What it holds stays held: the next run opens another hold for it.
     async fn expires_at(&self) -> Timestamp {
         self.0.expires_at.into()
     }
 
-    /// How the hold ended, null while it waits.
-    async fn decision(&self) -> Option<HoldDecision> {
-        Some(HoldDecision {
-            kind: self.0.decision?.into(),
-            decided_by: self.0.decided_by.clone().map(Actor),
-            decided_at: self.0.decided_at?.into(),
-            comment: self.0.comment.clone(),
-        })
+    /// How the hold ended, null while it is open.
+    async fn decision(&self) -> Result<Option<HoldDecision>> {
+        let Some((kind, at)) = self.0.decision.zip(self.0.decided_at) else {
+            return Ok(None);
+        };
+        Ok(Some(HoldDecision {
+            kind: kind.try_into()?,
+            decided_at: at.into(),
+        }))
     }
 }
 
@@ -145,10 +144,6 @@ impl HeldCategory {
 pub(crate) struct HoldDecision {
     /// What ended it.
     kind: HoldDecisionKind,
-    /// Who decided, null when nobody did.
-    decided_by: Option<Actor>,
     /// When it ended.
     decided_at: Timestamp,
-    /// Why, in the words of the person who decided.
-    comment: Option<String>,
 }

@@ -166,7 +166,7 @@ impl Integration {
             .map(Run::from))
     }
 
-    /// The run whose held changes wait for a decision, null when there is none.
+    /// The run that found the held changes last, null when nothing is held.
     async fn run_awaiting_approval(&self, ctx: &Context<'_>) -> Result<Option<Run>> {
         let Some(hold) = Loaders::one(ctx, OpenHoldOf(self.0.id)).await? else {
             return Ok(None);
@@ -174,7 +174,7 @@ impl Integration {
         Ok(Loaders::one(ctx, hold.run_id).await?.map(Run::from))
     }
 
-    /// The hold that waits for an owner, null when there is none.
+    /// The open hold, null when nothing is held.
     async fn open_hold(&self, ctx: &Context<'_>) -> Result<Option<Hold>> {
         Ok(Loaders::one(ctx, OpenHoldOf(self.0.id))
             .await?

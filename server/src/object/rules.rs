@@ -38,7 +38,7 @@ pub(crate) struct InboundSyncRules {
     manager_teams: ManagerTeamRules,
     /// Greatest number of days between two complete reads of the directory; the reads between follow changes only.
     full_read_every_days: i32,
-    /// Limits per run; what is over a limit is held for approval.
+    /// Limits per run; what is over a limit is held back.
     limits: InboundLimits,
 }
 

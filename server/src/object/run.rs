@@ -128,7 +128,7 @@ impl Run {
         self.0.missed_by_delta.map(int)
     }
 
-    /// The hold that the run opened or carried on, also after it was decided on; null when nothing was held.
+    /// The hold that the run opened or carried on, also after it ended; null when nothing was held.
     async fn hold(&self, ctx: &Context<'_>) -> Result<Option<Hold>> {
         let Some(id) = self.0.hold_id else {
             return Ok(None);

@@ -81,7 +81,7 @@ pub(crate) struct ChangeCounts {
     unchanged: i32,
     /// Left out for a reason given in the change log.
     skipped: i32,
-    /// Held until an owner decides.
+    /// Held back because of a limit; see `Run.hold`.
     held: i32,
     /// Not done because of an error given in the change log.
     failed: i32,

@@ -199,7 +199,6 @@ mod tests {
         check::<RunErrorCode>();
         check::<RunWarningCode>();
         check::<HoldCategory>();
-        check::<HoldDecisionKind>();
         check::<ChangeAction>();
         check::<ChangeOutcome>();
         check::<TeamStatus>();

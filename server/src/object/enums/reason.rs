@@ -72,7 +72,7 @@ impl ChangeReasonCode {
                 "The person is missing, but is not confirmed to be gone.".to_owned()
             }
             (Self::LimitExceeded, _) => {
-                "There are more such changes than the limit allows; an owner must decide."
+                "There are more such changes than the limit allows. They stay held until the directory takes them back or the limit is raised."
                     .to_owned()
             }
             (Self::ChangedMeanwhile, _) => {

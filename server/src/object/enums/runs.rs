@@ -4,6 +4,7 @@ use async_graphql::Enum;
 use lockstep_domain::ObjectKind;
 
 use super::mirrored_enum;
+use crate::error::Failure;
 
 mirrored_enum! {
     /// What a run is for.
@@ -24,7 +25,7 @@ mirrored_enum! {
         Running,
         /// Finished with every change applied. Shown as a check.
         Succeeded,
-        /// Finished, but something was held, skipped, failed, rejected or needs attention; see `problemGroups` and `warnings`. Shown as a check.
+        /// Finished, but something was held, skipped, failed or needs attention; see `problemGroups` and `warnings`. Shown as a check.
         SucceededWithWarnings,
         /// Stopped by an error; see `error`. Shown as a cross.
         Failed,
@@ -179,17 +180,28 @@ mirrored_enum! {
     }
 }
 
-mirrored_enum! {
-    /// What ends a hold.
-    HoldDecisionKind = HoldDecisionKind {
-        /// An owner approved exactly the held changes.
-        Approved,
-        /// An owner rejected them; the rows stay as they are until the source changes.
-        Rejected,
-        /// A later run no longer found them over the limit, or held a list of its own.
-        Superseded,
-        /// Nobody decided within 7 days.
-        Expired,
+/// What ends a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(crate) enum HoldDecisionKind {
+    /// A later run found nothing held any more: the directory took the changes back, or an owner raised the limit.
+    Superseded,
+    /// Its time was over. What it held stays held: the next run opens another hold for it.
+    Expired,
+}
+
+/// Fewer than the domain has: nobody can decide yet.
+impl TryFrom<lockstep_domain::HoldDecisionKind> for HoldDecisionKind {
+    type Error = Failure;
+
+    fn try_from(kind: lockstep_domain::HoldDecisionKind) -> Result<Self, Failure> {
+        use lockstep_domain::HoldDecisionKind as Domain;
+        match kind {
+            Domain::Superseded => Ok(Self::Superseded),
+            Domain::Expired => Ok(Self::Expired),
+            Domain::Approved | Domain::Rejected => Err(Failure::Fault(
+                "a hold ended in a way that the schema does not have".to_owned(),
+            )),
+        }
     }
 }
 
@@ -230,10 +242,6 @@ mirrored_enum! {
         Planned,
         /// Held back for the reason given in `reason`.
         Held,
-        /// Held back and rejected by an owner.
-        Rejected,
-        /// Held back and dropped, because nobody decided in time or a later run replaced it.
-        Dropped,
         /// Applied.
         Applied,
         /// Left out for the reason given in `reason`.
