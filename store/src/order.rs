@@ -4,7 +4,7 @@ use sea_orm::sea_query::{Alias, Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait, Value};
 use uuid::Uuid;
 
-use crate::page::{Fit, Keys};
+use crate::page::{Fit, Keys, Values};
 
 /// What a list of users or teams is ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -60,7 +60,7 @@ impl ListOrder {
         fit: Fit,
     ) -> Keys<Place<Id>> {
         let id = columns.id.into_expr();
-        let (expressions, values): (_, fn(&Place<Id>) -> Vec<Value>) = match (self.by, fit) {
+        let (expressions, values): (_, Values<Place<Id>>) = match (self.by, fit) {
             (OrderBy::Name, _) => (vec![columns.key.into_expr(), id], values),
             (OrderBy::Creation, Fit::Words) => (vec![as_text(id)], texts),
             (OrderBy::Creation, Fit::Any | Fit::Names) => (vec![id], values),

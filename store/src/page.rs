@@ -114,12 +114,15 @@ impl<T> Page<T> {
     }
 }
 
+/// Tells what the keys of a list are for a row at a place.
+pub(crate) type Values<K> = fn(&K) -> Vec<Value>;
+
 /// What a list is ordered by, expression by expression, of which the last tells all rows apart.
 pub(crate) struct Keys<K> {
     /// The expressions.
     pub(crate) expressions: Vec<Expr>,
     /// What they are for a row at a place.
-    pub(crate) values: fn(&K) -> Vec<Value>,
+    pub(crate) values: Values<K>,
     /// Whether the greatest comes first.
     pub(crate) descending: bool,
     /// Which indexes fit the statement.
