@@ -110,7 +110,8 @@ impl Store {
     }
 
     /// Applies the next rows of one kind of object: a whole component of address moves, or up to `limit` rows after a
-    /// place of the change log. None when all are done. A row that the database refuses is failed, and costs the others no more than a few tries.
+    /// place of the change log. None when all are done. A row that the database refuses is failed, and costs the others no
+    /// more than a few tries.
     ///
     /// # Errors
     /// When the database fails or the lease is lost.

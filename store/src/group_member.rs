@@ -19,7 +19,7 @@ use crate::group::{groups, write_groups};
 use crate::lease::Step;
 use crate::lookup::{first_of, one_of};
 use crate::run::Run;
-use crate::run_tx::RunTx;
+use crate::run_tx::{BATCH, RunTx};
 use crate::{Lease, Store, StoreError};
 
 /// Members that are compared together when a large group is swept.
@@ -59,8 +59,26 @@ impl Store {
         step: Step,
         lists: &[MemberList],
     ) -> Result<(Run, Listed), StoreError> {
+        let (mut run, mut listed) = (None, Listed::default());
+        for part in parts(lists, |list| list.members.len()) {
+            run = Some(self.save_part(lease, step, part, &mut listed).await?);
+        }
+        let run = match run {
+            Some(run) => run,
+            None => self.report(lease, step).await?,
+        };
+        Ok((run, listed))
+    }
+
+    async fn save_part(
+        &self,
+        lease: &Lease,
+        step: Step,
+        lists: &[MemberList],
+        listed: &mut Listed,
+    ) -> Result<Run, StoreError> {
         let tx = self.begin_run(lease, step).await?;
-        let mut listed = Listed::default();
+        let mut touched = BTreeSet::new();
         for list in lists {
             let mut known = present(&tx, lease, list).await?;
             // A page may name someone twice, and PostgreSQL takes each row of an upsert once.
@@ -75,7 +93,7 @@ impl Store {
                 .collect();
             write_members(&tx, lease, &list.group, list.relation, &new).await?;
             if !new.is_empty() {
-                listed.changed.insert(list.group.clone());
+                touched.insert(list.group.clone());
             }
             // What is left over was not listed.
             let left: Vec<ExternalId> = known.into_keys().filter(|_| list.is_whole).collect();
@@ -85,10 +103,10 @@ impl Store {
                 listed.missing.insert(place, left);
             }
         }
-        let touched = listed.changed.iter().cloned();
+        listed.changed.extend(touched.iter().cloned());
         self.mark_teams(&tx, lease.integration_id, TeamSource::Group, touched)
             .await?;
-        Ok((tx.commit("save members").await?, listed))
+        tx.commit("save members").await
     }
 
     /// Returns the members of one group that a list of several pages did not name; `is_listed` says which it did.
@@ -132,19 +150,28 @@ impl Store {
         relation: MemberRelation,
         gone: &[(ExternalId, Vec<ExternalId>)],
     ) -> Result<Run, StoreError> {
-        let tx = self.begin_run(lease, step).await?;
-        for (group, ids) in gone {
-            let ids: Vec<&ExternalId> = ids.iter().collect();
-            delete_members(&tx, lease, group, relation, &ids).await?;
+        let pieces = gone.iter().flat_map(|(group, ids)| {
+            let pieces = ids.chunks(rows_per_statement(1));
+            pieces.map(move |ids| (group, ids))
+        });
+        let pieces: Vec<(&ExternalId, &[ExternalId])> = pieces.collect();
+        let mut run = None;
+        for part in parts(&pieces, |(_, ids)| ids.len()) {
+            let tx = self.begin_run(lease, step).await?;
+            for (group, ids) in part {
+                let ids: Vec<&ExternalId> = ids.iter().collect();
+                delete_members(&tx, lease, group, relation, &ids).await?;
+            }
+            let touched: BTreeSet<ExternalId> =
+                part.iter().map(|(group, _)| (*group).clone()).collect();
+            self.mark_teams(&tx, lease.integration_id, TeamSource::Group, touched)
+                .await?;
+            run = Some(tx.commit("remove members").await?);
         }
-        let touched: Vec<ExternalId> = gone
-            .iter()
-            .filter(|(_, ids)| !ids.is_empty())
-            .map(|(group, _)| group.clone())
-            .collect();
-        self.mark_teams(&tx, lease.integration_id, TeamSource::Group, touched)
-            .await?;
-        tx.commit("remove members").await
+        match run {
+            Some(run) => Ok(run),
+            None => self.report(lease, step).await,
+        }
     }
 
     /// Notes what is known of the members of groups now; those for which that is news have to be looked at.
@@ -201,6 +228,19 @@ impl Store {
         }
         Ok(!patch.members.is_empty() || !patch.owners.is_empty())
     }
+}
+
+/// Cuts what is written into what goes into one transaction: as many as have a batch of rows together, at least one.
+fn parts<T>(all: &[T], rows: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
+    let mut sum = 0;
+    all.chunk_by(move |one, next| {
+        sum += rows(one);
+        let fits = (sum + rows(next)) as u64 <= BATCH;
+        if !fits {
+            sum = 0;
+        }
+        fits
+    })
 }
 
 fn members(

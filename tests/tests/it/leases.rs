@@ -170,12 +170,20 @@ fn largest(world: &World) -> (u64, String) {
 /// More people than one transaction may write.
 const PEOPLE: usize = 3_000;
 
-/// People who all are in one group, and each the manager of ten others.
+/// People who all are in one group, many of them in several that are listed together, and each the manager of ten others.
 fn crowd() -> Tenant {
     let names: Vec<String> = (0..PEOPLE).map(|n| format!("p{n:05}")).collect();
     let people: Vec<&str> = names.iter().map(String::as_str).collect();
     let managers: Vec<(&str, &str)> = (1..PEOPLE).map(|n| (people[n], people[n / 10])).collect();
-    school(&people, &managers, &[("All", &people)])
+    let some = &people[..700];
+    let groups = [
+        ("All", &people[..]),
+        ("A", some),
+        ("B", some),
+        ("C", some),
+        ("D", some),
+    ];
+    school(&people, &managers, &groups)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
