@@ -136,7 +136,7 @@ both! {
         assert!(matches!(edit(false).await, Edited::Done(_)));
         assert!(matches!(edit(false).await, Edited::Before(_)));
         let run = world.sync().await;
-        assert_eq!(world.lines(&run).await, ["REACTIVATE ada Example [] SKIPPED USER_HOLD"]);
+        assert_eq!(world.lines(&run).await, ["REACTIVATE ada Example [status: DEACTIVATED -> NOT_YET_ACTIVATED] SKIPPED USER_HOLD"]);
         assert_eq!(world.full_sync().await.summary.users.reactivated, 0);
         let Edited::Done(back) = edit(true).await else { panic!("ada is back") };
         assert_eq!(back.status, UserStatus::NotYetActivated, "she never signed in");
