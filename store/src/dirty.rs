@@ -3,19 +3,20 @@
 //! A key is written in the transaction of its cause and cleared together with an outcome. Its mark changes with
 //! every cause, so a cause that comes while the object is being planned is not cleared with it.
 
+use std::collections::BTreeMap;
+
 use lockstep_domain::{IntegrationId, TeamSource};
 use lockstep_entity::{directory_user, dirty_key, integration};
-use sea_orm::sea_query::{Expr, OnConflict, Query, SelectStatement};
+use sea_orm::sea_query::{Expr, OnConflict, Query, SelectStatement, Value};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend,
-    EntityTrait as _, ExprTrait, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbBackend, EntityTrait as _,
+    ExprTrait, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
 use crate::column::rows_per_statement;
 use crate::lease::Step;
-use crate::lookup::{first, one_of};
+use crate::lookup::first;
 use crate::run::Run;
 use crate::run_tx::RunTx;
 use crate::{Lease, Store, StoreError, Tx};
@@ -210,21 +211,11 @@ impl Store {
         }
         let integration = tx.run().integration_id;
         lock_keys(tx, integration.into()).await?;
-        for chunk in keys.chunks(rows_per_statement(2)) {
-            // Almost all keys of a chunk share a mark, so one statement a mark is one or two statements.
-            let mut marks: Vec<Uuid> = chunk.iter().map(|key| key.mark).collect();
-            marks.sort_unstable();
-            marks.dedup();
-            for mark in marks {
-                let keys = chunk
-                    .iter()
-                    .filter(|key| key.mark == mark)
-                    .map(|key| key.key.as_str());
+        for chunk in keys.chunks(rows_per_statement(1)) {
+            let keys: Vec<(&str, Uuid)> = chunk.iter().map(|k| (k.key.as_str(), k.mark)).collect();
+            for which in are_marked(tx, integration.into(), USER, &keys) {
                 dirty_key::Entity::delete_many()
-                    .filter(dirty_key::Column::IntegrationId.eq(integration))
-                    .filter(dirty_key::Column::Kind.eq(USER))
-                    .filter(ExprTrait::eq(Expr::col(dirty_key::Column::Mark), mark))
-                    .filter(one_of(tx, dirty_key::Column::Key, keys))
+                    .filter(which)
                     .exec(tx)
                     .await
                     .map_err(StoreError::of("clear what was looked at"))?;
@@ -250,6 +241,64 @@ pub(crate) async fn lock_keys(tx: &Tx, integration: IntegrationId) -> Result<(),
         .await
         .map_err(StoreError::of("mark what has to be looked at"))?;
     Ok(())
+}
+
+/// Whether rows are some keys of one kind.
+///
+/// The table is filled and emptied all the time, and PostgreSQL may take it for nearly empty when it is not: so each key
+/// is looked up by itself, and the rows are named by where they are. Nobody moves them, as [`lock_keys`] keeps others from
+/// it.
+pub(crate) fn are_keys(
+    db: &impl ConnectionTrait,
+    integration: IntegrationId,
+    kind: &'static str,
+    keys: &[&str],
+) -> Condition {
+    let all = Condition::all();
+    if db.get_database_backend() == DbBackend::Postgres {
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        let values: [Value; 3] = [keys.into(), integration.0.into(), kind.into()];
+        return all.add(Expr::cust_with_values(
+            r#""dirty_key".ctid = ANY(ARRAY(SELECT found.ctid FROM unnest($1) AS wanted (key)
+            CROSS JOIN LATERAL (SELECT one.ctid FROM dirty_key AS one WHERE one.integration_id = $2
+            AND one.kind = $3 AND one.key = wanted.key OFFSET 0) AS found))"#,
+            values,
+        ));
+    }
+    all.add(dirty_key::Column::IntegrationId.eq(integration.0))
+        .add(dirty_key::Column::Kind.eq(kind))
+        .add(dirty_key::Column::Key.is_in(keys.iter().copied()))
+}
+
+/// As [`are_keys`], for keys whose mark is still the one that is given; a condition for each statement that it takes.
+pub(crate) fn are_marked(
+    db: &impl ConnectionTrait,
+    integration: IntegrationId,
+    kind: &'static str,
+    keys: &[(&str, Uuid)],
+) -> Vec<Condition> {
+    if db.get_database_backend() == DbBackend::Postgres {
+        let (keys, marks): (Vec<String>, Vec<Uuid>) = keys
+            .iter()
+            .map(|(key, mark)| ((*key).to_owned(), *mark))
+            .unzip();
+        let values: [Value; 4] = [keys.into(), marks.into(), integration.0.into(), kind.into()];
+        return vec![Condition::all().add(Expr::cust_with_values(
+            r#""dirty_key".ctid = ANY(ARRAY(SELECT found.ctid FROM unnest($1, $2) AS wanted (key, mark)
+            CROSS JOIN LATERAL (SELECT one.ctid FROM dirty_key AS one WHERE one.integration_id = $3
+            AND one.kind = $4 AND one.key = wanted.key AND one.mark = wanted.mark OFFSET 0) AS found))"#,
+            values,
+        ))];
+    }
+    let mut of_mark: BTreeMap<Uuid, Vec<&str>> = BTreeMap::new();
+    for (key, mark) in keys {
+        of_mark.entry(*mark).or_default().push(key);
+    }
+    let marked = |(mark, keys): (Uuid, Vec<&str>)| {
+        let is_marked = ExprTrait::eq(Expr::col(dirty_key::Column::Mark), mark);
+        are_keys(db, integration, kind, &keys).add(is_marked)
+    };
+    of_mark.into_iter().map(marked).collect()
 }
 
 pub(crate) async fn insert_marks(tx: &Tx, chosen: SelectStatement) -> Result<(), StoreError> {

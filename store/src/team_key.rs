@@ -2,19 +2,19 @@
 //!
 //! A key stays until the run that planned it has made every change that it planned for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use lockstep_domain::{ChangeOutcome, ExternalId, IntegrationId, TeamKey, TeamSource};
 use lockstep_entity::{directory_group, directory_user, dirty_key, run_change, team};
 use sea_orm::sea_query::{Expr, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, UpdateMany,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, ExprTrait as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, UpdateMany,
 };
 use uuid::Uuid;
 
 use crate::column::{parse, rows_per_statement};
-use crate::dirty::{insert_marks, kind_of, lock_keys};
+use crate::dirty::{are_keys, are_marked, insert_marks, kind_of, lock_keys};
 use crate::lease::Step;
 use crate::lookup::{first, first_of, one_of};
 use crate::run_tx::{BATCH, RunTx};
@@ -161,20 +161,19 @@ impl Store {
             return Ok(());
         }
         lock_keys(tx, lease.integration_id).await?;
-        // Almost all keys share a mark, so one statement a kind and mark is a few statements.
-        let mut marked: BTreeMap<(TeamSource, Uuid), Vec<&str>> = BTreeMap::new();
-        for DirtyTeam { key, mark } in teams {
-            let ids = marked.entry((key.source, *mark)).or_default();
-            ids.push(key.external_id.as_str());
-        }
-        for ((source, mark), ids) in marked {
-            for chunk in ids.chunks(rows_per_statement(1)) {
-                planned_by(tx, lease, source, chunk, Some(lease.run_id.0))
-                    // Not what was marked again while it was planned: its cause was not seen.
-                    .filter(ExprTrait::eq(Expr::col(dirty_key::Column::Mark), mark))
-                    .exec(tx)
-                    .await
-                    .map_err(StoreError::of("note which teams were planned"))?;
+        for source in [TeamSource::Group, TeamSource::Manager] {
+            let of_source = teams.iter().filter(|team| team.key.source == source);
+            let keys: Vec<(&str, Uuid)> = of_source
+                .map(|team| (team.key.external_id.as_str(), team.mark))
+                .collect();
+            for chunk in keys.chunks(rows_per_statement(1)) {
+                // Not what was marked again while it was planned: its cause was not seen.
+                for which in are_marked(tx, lease.integration_id, kind_of(source), chunk) {
+                    planned_by(which, Some(lease.run_id.0))
+                        .exec(tx)
+                        .await
+                        .map_err(StoreError::of("note which teams were planned"))?;
+                }
             }
         }
         Ok(())
@@ -197,7 +196,8 @@ impl Store {
             for chunk in ids.chunks(rows_per_statement(1)) {
                 let tx = self.begin_run(lease, step).await?;
                 lock_keys(&tx, lease.integration_id).await?;
-                planned_by(&tx, lease, source, chunk, None)
+                let keys = are_keys(&tx, lease.integration_id, kind_of(source), chunk);
+                planned_by(keys, None)
                     .exec(&tx)
                     .await
                     .map_err(StoreError::of(operation))?;
@@ -260,9 +260,7 @@ impl Store {
         }
         lock_keys(&tx, lease.integration_id).await?;
         dirty_key::Entity::delete_many()
-            .filter(dirty_key::Column::IntegrationId.eq(lease.integration_id.0))
-            .filter(dirty_key::Column::Kind.eq(kind))
-            .filter(one_of(&tx, dirty_key::Column::Key, made))
+            .filter(are_keys(&tx, lease.integration_id, kind, &made))
             .filter(dirty_key::Column::PlannedBy.eq(lease.run_id.0))
             .exec(&tx)
             .await
@@ -272,18 +270,10 @@ impl Store {
     }
 }
 
-fn planned_by(
-    tx: &Tx,
-    lease: &Lease,
-    source: TeamSource,
-    ids: &[&str],
-    run: Option<Uuid>,
-) -> UpdateMany<dirty_key::Entity> {
+fn planned_by(which: Condition, run: Option<Uuid>) -> UpdateMany<dirty_key::Entity> {
     dirty_key::Entity::update_many()
         .col_expr(dirty_key::Column::PlannedBy, run.into())
-        .filter(dirty_key::Column::IntegrationId.eq(lease.integration_id.0))
-        .filter(dirty_key::Column::Kind.eq(kind_of(source)))
-        .filter(one_of(tx, dirty_key::Column::Key, ids.iter().copied()))
+        .filter(which)
 }
 
 /// Keys of one kind, among some, of which a change was not made.
