@@ -47,7 +47,7 @@ pub struct ListedOrganization {
 
 impl Store {
     /// Returns the next users of an organization in the order of their creation. Each page is one statement that begins
-    /// where the last ended, so that a list costs the same anywhere.
+    /// where the last ended.
     ///
     /// # Errors
     /// When the database fails.

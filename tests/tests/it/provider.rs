@@ -6,6 +6,7 @@ use aws_lc_rs::{encoding::AsDer as _, rand::SystemRandom, signature as signing};
 use futures::{SinkExt as _, StreamExt as _};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use lockstep_domain::{Clock as _, SystemClock};
 use lockstep_tests::http::graphql;
 use lockstep_tests::postgres;
 use lockstep_tests::process::{Finished, Invocation, Running, Stream};
@@ -78,12 +79,17 @@ fn pem(der: &[u8]) -> String {
     format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n")
 }
 
+/// The end of a token, in seconds, by the clock that the server under test has.
+pub(crate) fn in_an_hour() -> i64 {
+    SystemClock.now().timestamp() + 3_600
+}
+
 /// Claims of a person who signed in at a tenant of Microsoft, an hour long.
 pub(crate) fn entra(tenant: &str, person: &str) -> Value {
     json!({
         "iss": ENTRA.replace("{tenantid}", tenant),
         "aud": AUDIENCE,
-        "exp": chrono::Utc::now().timestamp() + 3_600,
+        "exp": in_an_hour(),
         "sub": format!("pairwise-{person}"),
         "tid": tenant,
         "oid": person,

@@ -3,7 +3,7 @@
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use crate::provider::{AUDIENCE, ENTRA, Installation, Provider, entra};
+use crate::provider::{AUDIENCE, ENTRA, Installation, Provider, entra, in_an_hour};
 use crate::world::both;
 
 const CONTOSO: &str = "84bd8158-6d4d-4958-8b9f-9d6445542f95";
@@ -275,7 +275,7 @@ both! {
         );
         installation.organization("Contoso", "olga@contoso.example").await;
         let claims = |issuer: &str| json!({ "iss": issuer, "sub": "Olga-7", "aud": ["other", "lockstep"],
-            "exp": chrono::Utc::now().timestamp() + 600, "email": "olga@contoso.example", "email_verified": true });
+            "exp": in_an_hour(), "email": "olga@contoso.example", "email_verified": true });
         let refused = installation.refused(&link("Contoso", "olga@contoso.example", "https://elsewhere.example", "Olga-7")).await;
         assert!(refused.contains("--provider is not LOCKSTEP_JWT_ISSUER"), "{refused}");
         installation.printed(&link("Contoso", "olga@contoso.example", "https://id.example.com", "Olga-7")).await;
