@@ -40,7 +40,7 @@ pub use group::{
     DirectoryGroup, GroupPatch, GroupType, MemberKind, MemberPatch, MemberRelation, MembersRead,
 };
 pub use hash::ContentHash;
-pub use hold::{HoldCategory, HoldDecisionKind};
+pub use hold::{HeldKind, HoldCategory, HoldDecisionKind};
 pub use id::{
     ChangeId, HoldId, IntegrationId, OrganizationId, RulesVersionId, RunId, SignInLinkId,
     SignInProposalId, TeamId, TestId, UserHoldId, UserId,

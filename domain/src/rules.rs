@@ -127,13 +127,17 @@ impl ChangeLimit {
     /// Whether `count` changes of `out_of` objects are over the limit.
     #[must_use]
     pub fn is_exceeded_by(self, count: u64, out_of: u64) -> bool {
-        let over_maximum = self
-            .maximum
-            .is_some_and(|maximum| count > u64::from(maximum));
-        let over_share = self
-            .percent
-            .is_some_and(|percent| count * 100 > out_of * u64::from(percent));
-        over_maximum || (count > u64::from(self.allowance) && over_share)
+        count > self.permits(out_of)
+    }
+
+    /// Greatest number of changes of `out_of` objects that is not over the limit.
+    #[must_use]
+    pub fn permits(self, out_of: u64) -> u64 {
+        let share = self.percent.map_or(u64::MAX, |percent| {
+            out_of.saturating_mul(u64::from(percent)) / 100
+        });
+        let maximum = self.maximum.map_or(u64::MAX, u64::from);
+        share.max(u64::from(self.allowance)).min(maximum)
     }
 }
 
@@ -238,6 +242,19 @@ mod tests {
             "501 are too many whatever the share"
         );
         assert!(!limit.is_exceeded_by(500, 100_000));
+    }
+
+    #[test]
+    fn a_limit_permits_the_greatest_number_that_does_not_exceed_it() {
+        let limit = InboundLimits::default().user_deactivations;
+        assert_eq!(limit.permits(6), 5);
+        assert_eq!(limit.permits(69), 6, "a tenth, rounded down");
+        assert_eq!(limit.permits(u64::MAX), 500);
+        let no_share = ChangeLimit {
+            percent: None,
+            ..limit
+        };
+        assert_eq!(no_share.permits(6), 500);
     }
 
     #[test]

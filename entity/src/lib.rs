@@ -10,6 +10,7 @@ pub mod directory_member;
 pub mod directory_user;
 pub mod dirty_key;
 pub mod entitlement;
+pub mod held_change;
 pub mod hold;
 pub mod idempotency_key;
 pub mod integration;

@@ -25,6 +25,7 @@ mod m0015_team_change;
 mod m0016_test_groups;
 mod m0017_tenant_statistics;
 mod m0018_few_among_many;
+mod m0023_held_change;
 mod m0028_search_key;
 mod m0029_change_search_key;
 mod m0030_history;
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_test_groups::Migration),
             Box::new(m0017_tenant_statistics::Migration),
             Box::new(m0018_few_among_many::Migration),
+            Box::new(m0023_held_change::Migration),
             Box::new(m0028_search_key::Migration),
             Box::new(m0029_change_search_key::Migration),
             Box::new(m0030_history::Migration),

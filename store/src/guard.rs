@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use chrono::Duration;
 use lockstep_domain::{
-    ChangeAction, ChangeId, ChangeOutcome, ChangeReasonCode, ContentHash, HoldCategory,
-    InboundRules, RunPhase, RunWarning, UserId,
+    ChangeAction, ChangeId, ChangeLimit, ChangeOutcome, ChangeReasonCode, ContentHash,
+    HoldCategory, HoldDecisionKind, InboundRules, RunPhase, RunWarning, UserId,
 };
-use lockstep_entity::{hold as hold_row, run_change};
-use lockstep_sync::guard::{Excess, Tally, excesses, last_owner};
+use lockstep_entity::run_change;
+use lockstep_sync::guard::{Excess, Tally, address_changes, departures, last_owner};
+use lockstep_sync::held::{Held, Ruling, rule};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
@@ -17,6 +18,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::column::{count, rows_per_statement};
+use crate::held::{Cause, HeldGroup, Place};
 use crate::lease::Step;
 use crate::lookup::one_of;
 use crate::place::{STRETCH, between, has_unmade, is_unmade, last_place, next_places};
@@ -29,11 +31,19 @@ use crate::{Lease, Store, StoreError};
 pub const HOLD_DAYS: i64 = 7;
 
 /// What a run is doing while its plan is guarded.
-const GUARDING: Step = Step {
+pub(crate) const GUARDING: Step = Step {
     phase: RunPhase::Planning,
     processed: 0,
     total: None,
 };
+
+/// Changes of users of one kind, and what becomes of them.
+struct Ruled {
+    place: Place,
+    limit: ChangeLimit,
+    earlier: Vec<HeldGroup>,
+    ruling: Ruling,
+}
 
 /// What the guard decided.
 #[derive(Debug, Clone, Default)]
@@ -55,13 +65,16 @@ impl Store {
         &self,
         lease: &Lease,
         rules: &InboundRules,
+        preview: bool,
     ) -> Result<(Run, Verdict), StoreError> {
         self.leave_unobtainable(lease).await?;
         // Counted before the last owner is spared, who is one of those who would go.
-        let held = excesses(&self.tally(lease).await?, &rules.limits);
+        let ruled = self.rule_users(lease, rules).await?;
         let protected_owner = self.protect_last_owner(lease).await?;
-        for excess in &held {
-            self.hold_users(lease, excess).await?;
+        let mut held = Vec::new();
+        for ruled in ruled {
+            self.hold_users(lease, &ruled, preview).await?;
+            held.extend_from_slice(ruled.ruling.excesses());
         }
         self.order_moves(lease).await?;
         let run = self.report(lease, GUARDING).await?;
@@ -92,7 +105,11 @@ impl Store {
         for _ in 0..2 {
             self.leave_out_unmade(lease, GUARDING).await?;
         }
-        verdict.held.extend(self.hold_teams(lease, rules).await?);
+        let of_teams = self.hold_teams(lease, rules, preview).await?;
+        verdict.held.extend(of_teams);
+        if !preview {
+            self.forget_done(lease).await?;
+        }
         let held = self.plan_hash(lease, ChangeOutcome::Held).await?;
         let planned = self.plan_hash(lease, ChangeOutcome::Planned).await?;
         let done = Step {
@@ -170,32 +187,86 @@ impl Store {
         Ok(())
     }
 
-    async fn tally(&self, lease: &Lease) -> Result<Tally, StoreError> {
-        let deactivations =
-            planned(lease).filter(run_change::Column::Action.eq(ChangeAction::Deactivate.as_str()));
-        let moves = planned(lease).filter(run_change::Column::MovesAddress.eq(true));
-        let operation = "count what was planned";
-        Ok(Tally {
+    /// Decides about the changes of users that a limit is set for.
+    async fn rule_users(
+        &self,
+        lease: &Lease,
+        rules: &InboundRules,
+    ) -> Result<[Ruled; 2], StoreError> {
+        let limits = &rules.limits;
+        let tally = Tally {
             source_accounts: self.count_accounts(lease.integration_id).await?,
             linked_active_users: self.count_linked_active(lease.integration_id.0).await?,
-            user_deactivations: deactivations
-                .count(self.db())
-                .await
-                .map_err(StoreError::of(operation))?,
-            email_changes: moves
-                .count(self.db())
-                .await
-                .map_err(StoreError::of(operation))?,
+        };
+        let now = tally.linked_active_users;
+        let judge = |count, out_of| departures(count, out_of, tally, limits);
+        let limit = limits.user_deactivations;
+        let departures = self
+            .rule_kind(lease, Place::departures(), now, limit, judge)
+            .await?;
+        let judge = |count, out_of| address_changes(count, out_of, limits);
+        let limit = limits.email_changes;
+        let moves = self
+            .rule_kind(lease, Place::addresses(), now, limit, judge)
+            .await?;
+        Ok([departures, moves])
+    }
+
+    /// Decides about changes of one kind, of which some may have been held by earlier runs.
+    async fn rule_kind(
+        &self,
+        lease: &Lease,
+        place: Place,
+        now: u64,
+        limit: ChangeLimit,
+        judge: impl FnOnce(u64, u64) -> Option<Excess>,
+    ) -> Result<Ruled, StoreError> {
+        let planned = planned(lease).filter(place.rows.clone()).count(self.db());
+        let planned = planned
+            .await
+            .map_err(StoreError::of("count what was planned"))?;
+        let earlier = self.still_wanted(lease, &place).await?;
+        let held: Vec<Held> = earlier.iter().map(|group| group.held).collect();
+        Ok(Ruled {
+            place,
+            limit,
+            ruling: rule(planned, now, &held, limit, judge),
+            earlier,
         })
     }
 
-    async fn hold_users(&self, lease: &Lease, excess: &Excess) -> Result<(), StoreError> {
-        let of_category = if excess.category == HoldCategory::EmailChanges {
-            run_change::Column::MovesAddress.eq(true)
-        } else {
-            run_change::Column::Action.eq(ChangeAction::Deactivate.as_str())
-        };
-        self.hold_rows(lease, of_category.into(), excess).await
+    /// Holds what was ruled to wait, and remembers it, unless the run only shows what would be.
+    async fn hold_users(
+        &self,
+        lease: &Lease,
+        ruled: &Ruled,
+        preview: bool,
+    ) -> Result<(), StoreError> {
+        let Ruled {
+            place,
+            limit,
+            earlier,
+            ruling,
+        } = ruled;
+        match ruling {
+            Ruling::All(excess) => {
+                self.hold_rows(lease, place.rows.clone(), excess).await?;
+                if !preview {
+                    let cause = Cause::of(excess, *limit, false, earlier);
+                    let all = Condition::all();
+                    self.remember(lease, place, &cause, all).await?;
+                }
+            }
+            Ruling::Held(excesses) => {
+                for excess in excesses {
+                    self.hold_still(lease, earlier, *limit, excess).await?;
+                }
+                if !preview {
+                    self.let_go(lease, place, *limit, earlier).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// D-19: when every active owner would go, one stays.
@@ -236,38 +307,21 @@ impl Store {
         hash: Option<String>,
         held: &[Excess],
     ) -> Result<Option<Uuid>, StoreError> {
-        let open = self.open_hold_row(tx, lease.integration_id).await?;
+        let integration = lease.integration_id;
         let Some(hash) = hash else {
-            if let Some(open) = open {
-                self.close_hold(
-                    tx,
-                    open.id,
-                    lockstep_domain::HoldDecisionKind::Superseded,
-                    None,
-                    None,
-                )
+            self.end_hold(tx, integration, HoldDecisionKind::Superseded)
                 .await?;
-            }
             return Ok(None);
         };
+        self.expire_hold(tx, integration).await?;
         let categories = crate::hold::write_categories(held);
-        match open {
-            Some(open) => {
-                hold_row::Entity::update_many()
-                    .col_expr(hold_row::Column::RunId, lease.run_id.0.into())
-                    .col_expr(hold_row::Column::PlanHash, hash.into())
-                    .col_expr(hold_row::Column::Categories, categories.into())
-                    .filter(hold_row::Column::Id.eq(open.id))
-                    .exec(tx)
-                    .await
-                    .map_err(StoreError::of("carry a hold on"))?;
-                Ok(Some(open.id))
-            }
-            None => self
-                .open_hold(tx, lease, &hash, categories, Duration::days(HOLD_DAYS))
-                .await
-                .map(Some),
+        if let Some(open) = self.renew_hold(tx, lease, &hash, &categories).await? {
+            return Ok(Some(open));
         }
+        // None is open: nothing was held, or it was decided on, or its time was up.
+        self.open_hold(tx, lease, &hash, categories, Duration::days(HOLD_DAYS))
+            .await
+            .map(Some)
     }
 
     /// Hashes what a run wants to do with rows of one outcome. None when there are none.
@@ -372,6 +426,45 @@ impl Store {
         let (held, category) = held_by(excess);
         self.reword_at(lease, GUARDING, places, &held, category)
             .await
+    }
+
+    /// Holds planned rows of a category that earlier runs held and no owner raised the limit for. Returns how many there are
+    /// that nothing else holds in this run.
+    pub(crate) async fn hold_still(
+        &self,
+        lease: &Lease,
+        earlier: &[HeldGroup],
+        limit: ChangeLimit,
+        excess: &Excess,
+    ) -> Result<u64, StoreError> {
+        let still = Reworded {
+            outcome: ChangeOutcome::Held,
+            code: ChangeReasonCode::LimitExceeded,
+            message: format!(
+                "An earlier run held this: too many of {} would have changed at once, and the limit was {}. It waits until the directory takes it back or an owner raises the limit.",
+                excess.out_of, excess.limit
+            ),
+        };
+        let category = Some(excess.category);
+        let mut count = 0;
+        let of_category = earlier.iter().filter(|group| {
+            group.held.category == excess.category && !group.held.terms.is_raised_by(limit)
+        });
+        let places: Vec<i64> = of_category.flat_map(|group| group.places.clone()).collect();
+        for places in places.chunks(rows_per_statement(1)) {
+            let places: Vec<i64> = planned(lease)
+                .select_only()
+                .column(run_change::Column::Sequence)
+                .filter(run_change::Column::Sequence.is_in(places.iter().copied()))
+                .into_tuple()
+                .all(self.db())
+                .await
+                .map_err(StoreError::of("look for planned changes"))?;
+            count += places.len() as u64;
+            self.reword_at(lease, GUARDING, &places, &still, category)
+                .await?;
+        }
+        Ok(count)
     }
 
     /// Holds planned rows that are named by their ids.

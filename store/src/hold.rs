@@ -8,7 +8,7 @@ use lockstep_entity::hold;
 use lockstep_sync::guard::Excess;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, JsonValue,
-    QueryFilter as _,
+    QueryFilter as _, UpdateMany,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -89,46 +89,79 @@ impl Store {
         Ok(id)
     }
 
-    pub(crate) async fn close_hold(
+    /// Carries the open hold on: a run found the same or other changes held. None when none is open, so that a decision that
+    /// was made meanwhile stands.
+    pub(crate) async fn renew_hold(
         &self,
         tx: &Tx,
-        id: Uuid,
-        decision: HoldDecisionKind,
-        by: Option<&Actor>,
-        comment: Option<&str>,
-    ) -> Result<(), StoreError> {
-        hold::Entity::update_many()
-            .col_expr(hold::Column::Decision, decision.as_str().into())
-            .col_expr(hold::Column::DecidedAt, self.now().into())
-            .col_expr(hold::Column::DecidedBy, by.map(to_json).into())
-            .col_expr(hold::Column::Comment, comment.map(ToOwned::to_owned).into())
-            .filter(hold::Column::Id.eq(id))
+        lease: &Lease,
+        hash: &str,
+        categories: &JsonValue,
+    ) -> Result<Option<Uuid>, StoreError> {
+        let renewed = hold::Entity::update_many()
+            .col_expr(hold::Column::RunId, lease.run_id.0.into())
+            .col_expr(hold::Column::PlanHash, hash.into())
+            .col_expr(hold::Column::Categories, categories.clone().into())
+            .filter(hold::Column::IntegrationId.eq(lease.integration_id.0))
             .filter(hold::Column::Decision.is_null())
+            .exec_with_returning(tx)
+            .await
+            .map_err(StoreError::of("carry a hold on"))?;
+        Ok(renewed.first().map(|row| row.id))
+    }
+
+    /// Ends the open hold without anybody having decided, if one is open.
+    pub(crate) async fn end_hold(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+        decision: HoldDecisionKind,
+    ) -> Result<(), StoreError> {
+        self.ended(decision)
+            .filter(hold::Column::IntegrationId.eq(integration.0))
             .exec(tx)
             .await
             .map_err(StoreError::of("close a hold"))?;
         Ok(())
     }
 
-    /// Ends holds that nobody decided on in time; their objects are still marked to be looked at (D-49).
+    /// Ends the open hold of an integration if nobody decided on it in time.
+    pub(crate) async fn expire_hold(
+        &self,
+        tx: &Tx,
+        integration: IntegrationId,
+    ) -> Result<(), StoreError> {
+        self.ended(HoldDecisionKind::Expired)
+            .filter(hold::Column::IntegrationId.eq(integration.0))
+            .filter(hold::Column::ExpiresAt.lte(self.now()))
+            .exec(tx)
+            .await
+            .map_err(StoreError::of("end old holds"))?;
+        Ok(())
+    }
+
+    /// Ends holds that nobody decided on in time. What they hold stays held: the next run opens another for it (D-49).
     ///
     /// # Errors
     /// When the database fails.
     pub async fn expire_holds(&self) -> Result<u64, StoreError> {
         let tx = self.begin().await?;
-        let ended = hold::Entity::update_many()
-            .col_expr(
-                hold::Column::Decision,
-                HoldDecisionKind::Expired.as_str().into(),
-            )
-            .col_expr(hold::Column::DecidedAt, self.now().into())
-            .filter(hold::Column::Decision.is_null())
+        let ended = self
+            .ended(HoldDecisionKind::Expired)
             .filter(hold::Column::ExpiresAt.lte(self.now()))
             .exec(&tx)
             .await
             .map_err(StoreError::of("end old holds"))?;
         tx.commit().await.map_err(StoreError::of("end old holds"))?;
         Ok(ended.rows_affected)
+    }
+
+    /// Ends holds that are open; a decision that was made stands.
+    fn ended(&self, decision: HoldDecisionKind) -> UpdateMany<hold::Entity> {
+        hold::Entity::update_many()
+            .col_expr(hold::Column::Decision, decision.as_str().into())
+            .col_expr(hold::Column::DecidedAt, self.now().into())
+            .filter(hold::Column::Decision.is_null())
     }
 
     pub(crate) async fn open_hold_row(

@@ -9,6 +9,7 @@ mod column;
 mod connect;
 mod dependent;
 mod error;
+mod held;
 mod limits;
 mod look;
 mod lookup;

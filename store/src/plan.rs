@@ -1,7 +1,8 @@
 //! Plans: what was decided, stored as rows of the change log before anything is done.
 
 use lockstep_domain::{
-    ChangeId, ChangeOutcome, ObjectKind, RunStage, RunWarning, TeamId, TeamKey, search_key,
+    ChangeId, ChangeOutcome, ExternalId, HeldKind, ObjectKind, RunKind, RunStage, RunWarning,
+    TeamId, TeamKey, UserId, search_key,
 };
 use lockstep_entity::{run, run_change};
 use lockstep_sync::inbound::memberships::PlannedMembership;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 use crate::column::{rows_per_statement, signed, to_json};
 use crate::dirty::DirtyKey;
+use crate::held::{forget, forget_removals, forget_users, is_any_held};
 use crate::lease::Step;
 use crate::run::Run;
 use crate::run_tx::RunTx;
@@ -68,6 +70,23 @@ pub struct PlannedChunk {
     pub unchanged: u64,
     /// Linked users who lack a required value in the directory.
     pub incomplete: u64,
+    /// Accounts that the directory lists, so that a departure that was held is not wanted any more.
+    pub listed: Vec<ExternalId>,
+    /// Accounts whose users have the address that the directory gives.
+    pub keep_address: Vec<ExternalId>,
+}
+
+/// What was decided about one chunk of teams.
+#[derive(Debug, Clone, Default)]
+pub struct PlannedTeams {
+    /// The changes, in order.
+    pub changes: Vec<TeamRow>,
+    /// Keys that are decided on with them.
+    pub decided: Vec<DirtyTeam>,
+    /// Teams that the directory wants, so that an archival that was held is not wanted any more.
+    pub wanted: Vec<TeamId>,
+    /// Members whom the directory lists again, so that a removal that was held is not wanted any more.
+    pub listed: Vec<(TeamId, UserId)>,
 }
 
 impl Store {
@@ -102,6 +121,11 @@ impl Store {
             .collect();
         insert_rows(&tx, rows).await?;
         self.clear_dirty(&tx, &chunk.settled).await?;
+        if ends_holds(&tx).await? {
+            let integration = lease.integration_id;
+            forget_users(&tx, integration, HeldKind::Departure, &chunk.listed).await?;
+            forget_users(&tx, integration, HeldKind::Address, &chunk.keep_address).await?;
+        }
         tx.commit("save a plan").await
     }
 
@@ -113,22 +137,27 @@ impl Store {
         &self,
         lease: &Lease,
         step: Step,
-        changes: Vec<TeamRow>,
-        decided: &[DirtyTeam],
+        teams: PlannedTeams,
     ) -> Result<Run, StoreError> {
-        let count = changes.len() as u64;
+        let count = teams.changes.len() as u64;
         let counted = |update: UpdateMany<run::Entity>| {
             let longer = Expr::col(run::Column::ChangeCount).add(signed(count));
             update.col_expr(run::Column::ChangeCount, longer)
         };
         let tx = self.begin().await?;
         let tx = self.prove(tx, lease, step, count, counted).await?;
-        let rows = changes
+        let rows = teams
+            .changes
             .into_iter()
             .map(|change| self.team_row(tx.run(), change))
             .collect();
         insert_rows(&tx, rows).await?;
-        self.note_planned(&tx, lease, decided).await?;
+        self.note_planned(&tx, lease, &teams.decided).await?;
+        if ends_holds(&tx).await? {
+            let (integration, wanted) = (lease.integration_id, teams.wanted.iter().map(|id| id.0));
+            forget(&tx, integration, HeldKind::Archival, wanted).await?;
+            forget_removals(&tx, integration, &teams.listed).await?;
+        }
         tx.commit("save a plan").await
     }
 
@@ -271,6 +300,13 @@ pub(crate) async fn complete(
             .col_expr(run::Column::PlanHash, plan_hash.into())
     })
     .await
+}
+
+/// Whether a plan can end what earlier runs held: there is something, and the run is no preview.
+async fn ends_holds(tx: &RunTx) -> Result<bool, StoreError> {
+    let run = tx.run();
+    let is_preview = run.kind == RunKind::Preview.as_str();
+    Ok(!is_preview && is_any_held(tx, run.integration_id.into()).await?)
 }
 
 /// Looks for the rows of a run that are to be applied.

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
-    ChangeAction, ChangeOutcome, InboundRules, MembershipOriginKind, RecordOrigin,
+    ChangeAction, ChangeLimit, ChangeOutcome, InboundRules, MembershipOriginKind, RecordOrigin,
     TeamArchivalReason, TeamFields, TeamId, TeamStatus,
 };
 use lockstep_entity::{membership, run_change, team};
 use lockstep_sync::guard::{Excess, Loss, all_removals, archivals, member_removals};
+use lockstep_sync::held::{Held, Ruling, Terms, base, rule, waiting};
 use sea_orm::sea_query::{Expr, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, JsonValue, PaginatorTrait as _,
@@ -16,6 +17,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::column::{count, from_json, rows_per_statement};
+use crate::held::{Cause, HeldGroup, Place};
 use crate::lookup::{among, one_of};
 use crate::place::{STRETCH, between, is_unmade, last_place};
 use crate::plan::planned;
@@ -27,32 +29,138 @@ pub(crate) const REMOVALS: [&str; 2] = [
     ChangeAction::RemoveSupervisor.as_str(),
 ];
 
+/// What earlier runs held of the members of teams and the plan wants still.
+#[derive(Debug)]
+struct HeldRemovals(Vec<HeldGroup>);
+
+/// An archival in the plan.
+struct Archival {
+    change: Uuid,
+    team: Uuid,
+    /// Whether an owner switched the rule of the team off, and so said what becomes of it.
+    is_rule_off: bool,
+}
+
 impl Store {
-    /// Holds archivals, and losses of single teams, that are over their limits, with whatever follows from them (D-48).
+    /// Holds archivals, and losses of single teams, that are over their limits or were held by earlier runs, with whatever
+    /// follows from them (D-48). Remembers what is held, unless the run only shows what would be.
     pub(crate) async fn hold_teams(
         &self,
         lease: &Lease,
         rules: &InboundRules,
+        preview: bool,
     ) -> Result<Vec<Excess>, StoreError> {
-        let archived = self.counted_archivals(lease).await?;
+        let planned = self.archivals_of_plan(lease).await?;
+        let (off, counted): (Vec<Archival>, Vec<Archival>) = planned
+            .into_iter()
+            .partition(|archival| archival.is_rule_off);
+        let off: BTreeSet<Uuid> = off.into_iter().map(|archival| archival.team).collect();
+        if !preview {
+            self.forget_teams(lease, &off).await?;
+        }
+        let archivals = self.hold_archivals(lease, rules, &counted, preview).await?;
+        let removals = self.hold_removals(lease, rules, &off, preview).await?;
+        Ok(archivals.into_iter().chain(removals).collect())
+    }
+
+    async fn hold_archivals(
+        &self,
+        lease: &Lease,
+        rules: &InboundRules,
+        counted: &[Archival],
+        preview: bool,
+    ) -> Result<Vec<Excess>, StoreError> {
+        let (place, limit) = (Place::archivals(), rules.limits.team_archivals);
         let in_use = self.count_synced_teams(lease.integration_id.0).await?;
-        let archived_excess = archivals(archived.len() as u64, in_use, &rules.limits);
-        if let Some(excess) = &archived_excess {
-            self.hold_those(lease, &archived, excess).await?;
+        let teams: BTreeSet<Uuid> = counted.iter().map(|archival| archival.team).collect();
+        let mut earlier = self.still_wanted(lease, &place).await?;
+        earlier.retain(|group| group.object.is_some_and(|team| teams.contains(&team)));
+        let held: Vec<Held> = earlier.iter().map(|group| group.held).collect();
+        let judge = |count, out_of| archivals(count, out_of, &rules.limits);
+        let ruling = rule(counted.len() as u64, in_use, &held, limit, judge);
+        match &ruling {
+            Ruling::All(excess) => {
+                let all: Vec<Uuid> = counted.iter().map(|archival| archival.change).collect();
+                self.hold_those(lease, &all, excess).await?;
+                if !preview {
+                    let cause = Cause::of(excess, limit, false, &earlier);
+                    let which = Condition::all();
+                    self.remember(lease, &place, &cause, which).await?;
+                }
+            }
+            Ruling::Held(excesses) => {
+                for excess in excesses {
+                    self.hold_still(lease, &earlier, limit, excess).await?;
+                }
+                if !preview {
+                    self.let_go(lease, &place, limit, &earlier).await?;
+                }
+            }
+        }
+        for excess in ruling.excesses() {
             self.hold_rows(lease, follows(lease, excess), excess)
                 .await?;
         }
+        Ok(ruling.excesses().to_vec())
+    }
+
+    async fn hold_removals(
+        &self,
+        lease: &Lease,
+        rules: &InboundRules,
+        off: &BTreeSet<Uuid>,
+        preview: bool,
+    ) -> Result<Option<Excess>, StoreError> {
+        let limit = rules.limits.member_removals_per_team;
+        let mut earlier = Vec::new();
+        for place in Place::removals() {
+            earlier.extend(self.still_wanted(lease, &place).await?);
+        }
+        earlier.retain(|group| group.object.is_some_and(|team| !off.contains(&team)));
+        let earlier = HeldRemovals(earlier);
         // Counted before those of single teams are held.
-        let all = self.excess_of_removals(lease, rules).await?;
-        let of_teams = self.hold_removals_of_teams(lease, rules).await?;
+        let all = self.excess_of_removals(lease, rules, &earlier).await?;
+        let of_teams = self
+            .hold_removals_of_teams(lease, rules, &earlier, preview)
+            .await?;
         if let Some(excess) = &all {
             self.hold_rows(lease, from_teams_in_use(lease), excess)
                 .await?;
+            if !preview {
+                let [removals, _] = Place::removals();
+                let cause = Cause::of(excess, limit, true, &earlier.0);
+                let which = Condition::all();
+                self.remember(lease, &removals, &cause, which).await?;
+            }
         }
-        Ok(archived_excess
-            .into_iter()
-            .chain(all.or(of_teams))
-            .collect())
+        let still = self.hold_earlier(lease, &earlier, limit).await?;
+        if !preview {
+            for place in Place::removals() {
+                self.let_go(lease, &place, limit, &earlier.0).await?;
+            }
+        }
+        Ok(match all.or(of_teams) {
+            Some(excess) => Some(Excess {
+                count: excess.count + still.as_ref().map_or(0, |still| still.count),
+                ..excess
+            }),
+            None => still,
+        })
+    }
+
+    /// Holds what is planned still of what earlier runs held and no owner raised the limit for.
+    async fn hold_earlier(
+        &self,
+        lease: &Lease,
+        earlier: &HeldRemovals,
+        limit: ChangeLimit,
+    ) -> Result<Option<Excess>, StoreError> {
+        let held: Vec<Held> = earlier.0.iter().map(|group| group.held).collect();
+        let Some(excess) = waiting(&held, limit).into_iter().next() else {
+            return Ok(None);
+        };
+        let count = self.hold_still(lease, &earlier.0, limit, &excess).await?;
+        Ok((count > 0).then_some(Excess { count, ..excess }))
     }
 
     /// Says whether the removals from all teams that are not archived are too many altogether.
@@ -60,6 +168,7 @@ impl Store {
         &self,
         lease: &Lease,
         rules: &InboundRules,
+        earlier: &HeldRemovals,
     ) -> Result<Option<Excess>, StoreError> {
         let lost = planned(lease)
             .filter(from_teams_in_use(lease))
@@ -75,6 +184,7 @@ impl Store {
             .filter(membership::Column::TeamId.in_subquery(teams_in_use(lease)))
             .count(self.db());
         let had = had.await.map_err(StoreError::of("count members"))?;
+        let had = base(had, earlier.terms_of_all_teams());
         Ok(all_removals(lost, had, &rules.limits))
     }
 
@@ -82,14 +192,39 @@ impl Store {
         &self,
         lease: &Lease,
         rules: &InboundRules,
+        earlier: &HeldRemovals,
+        preview: bool,
     ) -> Result<Option<Excess>, StoreError> {
-        let losses = self.losses(lease, rules).await?;
-        let (teams, excess) = member_removals(&losses, &rules.limits);
-        if let Some(excess) = &excess {
-            let teams: BTreeSet<Uuid> = teams.iter().map(|team| team.0).collect();
-            self.hold_taken_from(lease, &teams, excess).await?;
+        let limit = rules.limits.member_removals_per_team;
+        let losses = self.losses(lease, rules, earlier).await?;
+        let (over, excess) = member_removals(&losses, &rules.limits);
+        let Some(excess) = excess else {
+            return Ok(None);
+        };
+        let over: BTreeSet<Uuid> = over.iter().map(|team| team.0).collect();
+        self.hold_taken_from(lease, &over, &excess).await?;
+        if preview {
+            return Ok(Some(excess));
         }
-        Ok(excess)
+        // Teams of one size share their terms.
+        let mut by_size: BTreeMap<u64, Vec<Uuid>> = BTreeMap::new();
+        for loss in losses.iter().filter(|loss| over.contains(&loss.team.0)) {
+            by_size.entry(loss.had).or_default().push(loss.team.0);
+        }
+        for (size, teams) in by_size {
+            let of_size = Excess {
+                out_of: size,
+                ..excess.clone()
+            };
+            let cause = Cause::of(&of_size, limit, false, &earlier.0);
+            for teams in teams.chunks(rows_per_statement(1)) {
+                for place in Place::removals() {
+                    let which = place.of(teams);
+                    self.remember(lease, &place, &cause, which).await?;
+                }
+            }
+        }
+        Ok(Some(excess))
     }
 
     /// Holds what takes someone out of one of some teams, a move to another included.
@@ -139,7 +274,12 @@ impl Store {
     }
 
     /// What each team that stays in use would lose, for those that lose more than is never held.
-    async fn losses(&self, lease: &Lease, rules: &InboundRules) -> Result<Vec<Loss>, StoreError> {
+    async fn losses(
+        &self,
+        lease: &Lease,
+        rules: &InboundRules,
+        earlier: &HeldRemovals,
+    ) -> Result<Vec<Loss>, StoreError> {
         let lost = lost_by_team(self.db(), lease).await?;
         let allowance = u64::from(rules.limits.member_removals_per_team.allowance);
         let maximum = rules.limits.member_removals_per_team.maximum;
@@ -158,7 +298,10 @@ impl Store {
         let loss = |team: &Uuid| Loss {
             team: TeamId(*team),
             lost: lost[team],
-            had: had.get(team).copied().unwrap_or_default(),
+            had: base(
+                had.get(team).copied().unwrap_or_default(),
+                earlier.terms_of(*team),
+            ),
         };
         Ok(teams.iter().map(loss).collect())
     }
@@ -177,11 +320,32 @@ impl Store {
         Ok(())
     }
 
-    /// Rows that archive teams, but for those of a rule that an owner switched off: the owner said what becomes of them.
-    async fn counted_archivals(&self, lease: &Lease) -> Result<Vec<Uuid>, StoreError> {
-        let rows = self.planned_archivals(lease).await?.into_iter();
-        let counted = rows.filter(|(_, reason)| *reason != Some(TeamArchivalReason::RuleOff));
-        Ok(counted.map(|(id, _)| id).collect())
+    /// Archivals that are planned.
+    async fn archivals_of_plan(&self, lease: &Lease) -> Result<Vec<Archival>, StoreError> {
+        let rows: Vec<(Uuid, Option<Uuid>, JsonValue)> = planned(lease)
+            .select_only()
+            .columns([
+                run_change::Column::Id,
+                run_change::Column::PlatformId,
+                run_change::Column::After,
+            ])
+            .filter(run_change::Column::Action.eq(ChangeAction::Archive.as_str()))
+            .into_tuple()
+            .all(self.db())
+            .await
+            .map_err(StoreError::of("read planned archivals"))?;
+        let archival = |(change, team, after): (Uuid, Option<Uuid>, JsonValue)| {
+            let after: TeamFields = from_json("run_change.after", after)?;
+            let is_rule_off = after.archival_reason == Some(TeamArchivalReason::RuleOff);
+            Ok(team.map(|team| Archival {
+                change,
+                team,
+                is_rule_off,
+            }))
+        };
+        rows.into_iter()
+            .filter_map(|row| archival(row).transpose())
+            .collect()
     }
 
     /// Rows that archive teams, and why.
@@ -202,6 +366,21 @@ impl Store {
             Ok((id, after.archival_reason))
         };
         rows.into_iter().map(reason).collect()
+    }
+}
+
+impl HeldRemovals {
+    /// Terms under which members of one team were too many.
+    fn terms_of(&self, team: Uuid) -> impl Iterator<Item = Terms> {
+        let of_team = move |group: &&HeldGroup| group.object == Some(team) && !group.of_all_teams;
+        let groups = self.0.iter().filter(of_team);
+        groups.map(|group| group.held.terms)
+    }
+
+    /// Terms under which the members of all teams together were too many.
+    fn terms_of_all_teams(&self) -> impl Iterator<Item = Terms> {
+        let groups = self.0.iter().filter(|group| group.of_all_teams);
+        groups.map(|group| group.held.terms)
     }
 }
 

@@ -2,17 +2,13 @@
 
 use lockstep_domain::{ChangeId, ChangeLimit, HoldCategory, InboundLimits, TeamId, UserId};
 
-/// What the guard counts.
+/// What departures are measured by, whatever the limits say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Accounts that the directory lists.
     pub source_accounts: u64,
     /// Users with a link who are not deactivated.
     pub linked_active_users: u64,
-    /// Deactivations that were planned.
-    pub user_deactivations: u64,
-    /// Changes of addresses that were planned.
-    pub email_changes: u64,
 }
 
 /// A category that is over its limit.
@@ -28,61 +24,53 @@ pub struct Excess {
     pub limit: String,
 }
 
-/// Returns the categories that must wait, at most one for each kind of change.
+/// Says whether `count` deactivations of `out_of` linked users must wait.
 ///
 /// A source without anybody, and a plan after which no linked user would be left, are held whatever the limits say.
 #[must_use]
-pub fn excesses(tally: &Tally, limits: &InboundLimits) -> Vec<Excess> {
-    deactivations(tally, limits)
-        .into_iter()
-        .chain(email_changes(tally, limits))
-        .collect()
-}
-
-fn deactivations(tally: &Tally, limits: &InboundLimits) -> Option<Excess> {
-    let (count, out_of) = (tally.user_deactivations, tally.linked_active_users);
-    let excess = |category, limit: String| {
-        Some(Excess {
-            category,
-            count,
-            out_of,
-            limit,
-        })
-    };
-    if count == 0 {
-        return None;
-    }
-    if tally.source_accounts == 0 {
-        return excess(
-            HoldCategory::EmptySource,
-            "a directory that lists nobody is never believed".to_owned(),
-        );
-    }
-    if count >= out_of {
-        return excess(
-            HoldCategory::AllUsersGone,
-            "not every linked user may go at once".to_owned(),
-        );
-    }
+pub fn departures(count: u64, out_of: u64, tally: Tally, limits: &InboundLimits) -> Option<Excess> {
     let limit = limits.user_deactivations;
-    if limit.is_exceeded_by(count, out_of) {
-        excess(HoldCategory::UserDeactivations, in_words(limit))
-    } else {
-        None
-    }
+    let (category, out_of) = match tally {
+        _ if count == 0 => return None,
+        Tally {
+            source_accounts: 0, ..
+        } => (HoldCategory::EmptySource, tally.linked_active_users),
+        _ if count >= tally.linked_active_users => {
+            (HoldCategory::AllUsersGone, tally.linked_active_users)
+        }
+        _ if limit.is_exceeded_by(count, out_of) => (HoldCategory::UserDeactivations, out_of),
+        _ => return None,
+    };
+    Some(Excess {
+        category,
+        count,
+        out_of,
+        limit: in_force(category, limit),
+    })
 }
 
-fn email_changes(tally: &Tally, limits: &InboundLimits) -> Option<Excess> {
-    let (count, out_of) = (tally.email_changes, tally.linked_active_users);
-    limits
-        .email_changes
-        .is_exceeded_by(count, out_of)
-        .then(|| Excess {
-            category: HoldCategory::EmailChanges,
-            count,
-            out_of,
-            limit: in_words(limits.email_changes),
-        })
+/// Says whether `count` changes of addresses of `out_of` linked users must wait.
+#[must_use]
+pub fn address_changes(count: u64, out_of: u64, limits: &InboundLimits) -> Option<Excess> {
+    let limit = limits.email_changes;
+    limit.is_exceeded_by(count, out_of).then(|| Excess {
+        category: HoldCategory::EmailChanges,
+        count,
+        out_of,
+        limit: in_words(limit),
+    })
+}
+
+/// Says in words fit to be shown to a person what holds a category.
+pub(crate) fn in_force(category: HoldCategory, limit: ChangeLimit) -> String {
+    match category {
+        HoldCategory::EmptySource => "a directory that lists nobody is never believed".to_owned(),
+        HoldCategory::AllUsersGone => "not every linked user may go at once".to_owned(),
+        HoldCategory::UserDeactivations
+        | HoldCategory::TeamArchivals
+        | HoldCategory::MemberRemovals
+        | HoldCategory::EmailChanges => in_words(limit),
+    }
 }
 
 /// What one team would lose.
@@ -182,41 +170,32 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
-    const CALM: Tally = Tally {
+    const HUNDRED: Tally = Tally {
         source_accounts: 100,
         linked_active_users: 100,
-        user_deactivations: 0,
-        email_changes: 0,
+    };
+    const NOBODY: Tally = Tally {
+        source_accounts: 0,
+        ..HUNDRED
     };
 
-    fn held(tally: Tally) -> Vec<HoldCategory> {
-        excesses(&tally, &InboundLimits::default())
-            .into_iter()
-            .map(|excess| excess.category)
-            .collect()
+    fn departing(count: u64, tally: Tally, limits: &InboundLimits) -> Option<HoldCategory> {
+        let out_of = tally.linked_active_users;
+        departures(count, out_of, tally, limits).map(|excess| excess.category)
     }
 
     #[test]
     fn a_plan_below_the_limits_passes() {
-        assert_eq!(held(CALM), []);
-        assert_eq!(
-            held(Tally {
-                user_deactivations: 10,
-                email_changes: 10,
-                ..CALM
-            }),
-            []
-        );
+        let limits = InboundLimits::default();
+        assert_eq!(departing(0, NOBODY, &limits), None);
+        assert_eq!(departing(10, HUNDRED, &limits), None);
+        assert_eq!(address_changes(10, 100, &limits), None);
     }
 
     #[test]
     fn fault_d12_a_directory_without_anybody_is_held() {
-        let tally = Tally {
-            source_accounts: 0,
-            user_deactivations: 1,
-            ..CALM
-        };
-        assert_eq!(held(tally), [HoldCategory::EmptySource]);
+        let held = departing(1, NOBODY, &InboundLimits::default());
+        assert_eq!(held, Some(HoldCategory::EmptySource));
     }
 
     #[test]
@@ -232,56 +211,25 @@ mod tests {
             member_removals_per_team: generous,
             email_changes: generous,
         };
-        let categories = |tally| {
-            excesses(&tally, &limits)
-                .into_iter()
-                .map(|e| e.category)
-                .collect::<Vec<_>>()
-        };
+        let all = HoldCategory::AllUsersGone;
         assert_eq!(
-            categories(Tally {
-                source_accounts: 0,
-                user_deactivations: 3,
-                ..CALM
-            }),
-            [HoldCategory::EmptySource]
+            departing(3, NOBODY, &limits),
+            Some(HoldCategory::EmptySource)
         );
-        assert_eq!(
-            categories(Tally {
-                user_deactivations: 100,
-                ..CALM
-            }),
-            [HoldCategory::AllUsersGone]
-        );
-        assert_eq!(
-            categories(Tally {
-                user_deactivations: 99,
-                ..CALM
-            }),
-            []
-        );
+        assert_eq!(departing(100, HUNDRED, &limits), Some(all));
+        assert_eq!(departing(99, HUNDRED, &limits), None);
     }
 
     #[test]
     fn fault_d13_half_of_the_people_missing_is_held() {
-        assert_eq!(
-            held(Tally {
-                user_deactivations: 50,
-                ..CALM
-            }),
-            [HoldCategory::UserDeactivations]
-        );
+        let held = departing(50, HUNDRED, &InboundLimits::default());
+        assert_eq!(held, Some(HoldCategory::UserDeactivations));
     }
 
     #[test]
     fn d48_a_domain_migration_is_held() {
-        assert_eq!(
-            held(Tally {
-                email_changes: 11,
-                ..CALM
-            }),
-            [HoldCategory::EmailChanges]
-        );
+        let held = address_changes(11, 100, &InboundLimits::default());
+        assert_eq!(held.unwrap().category, HoldCategory::EmailChanges);
     }
 
     #[test]

@@ -4,5 +4,6 @@
 //! plain structs, so a rule can be read, tested and printed by itself.
 
 pub mod guard;
+pub mod held;
 pub mod inbound;
 pub mod ordering;

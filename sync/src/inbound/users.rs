@@ -56,6 +56,10 @@ pub struct Decision {
     pub incomplete: bool,
     /// Whether there is a user for the account.
     pub linked: bool,
+    /// Whether the directory lists the account in scope, so that its user is not to leave.
+    pub stays: bool,
+    /// Whether the user has the address that the directory gives.
+    pub keeps_address: bool,
 }
 
 /// Plans what has to change for each of `keys`; the answer has one decision per key, in their order.
@@ -84,8 +88,12 @@ fn decide(account: &DirectoryUser, world: &Surroundings, rules: &InboundRules) -
         (None, Ok(())) => draft.first_contact(rules),
         (None, Err(reason)) => draft.leave_out(reason),
     };
+    let keeps_address =
+        |user: &PlatformUser| draft.desired.address_key().as_ref() == Some(&user.email_key);
     Decision {
         linked: user.is_some(),
+        stays: user.is_some() && scope(account, rules).is_ok(),
+        keeps_address: scope(account, rules).is_ok() && user.is_some_and(keeps_address),
         ..decision
     }
 }
@@ -272,7 +280,7 @@ impl Draft<'_> {
         let mut decision = Decision {
             changes: Vec::new(),
             incomplete: !self.desired.flaws().is_empty(),
-            linked: true,
+            ..Decision::default()
         };
         let returns = user.status == UserStatus::Deactivated;
         if returns

@@ -25,6 +25,7 @@ mod crashes;
 mod directory;
 mod failures;
 mod front;
+mod holds;
 mod leases;
 mod marking;
 mod misled;

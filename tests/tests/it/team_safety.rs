@@ -9,6 +9,13 @@ use crate::team_world::{
 };
 use crate::world::{World, both, id_of};
 
+/// Has an owner allow one departure more.
+async fn raise_departures(world: &World) {
+    let mut raised = rules();
+    raised.limits.user_deactivations.allowance += 1;
+    world.save_rules(&raised).await;
+}
+
 both! {
     async fn d48_archiving_too_many_teams_is_held_with_what_follows(backend) {
         let groups: Vec<(String, Vec<&str>)> = (0..6).map(|n| (format!("Class {n}"), vec!["ada"])).collect();
@@ -29,7 +36,12 @@ both! {
         assert_eq!(world.store.open_hold_of(world.integration).await.unwrap().unwrap().plan_hash, hold.plan_hash);
         world.control().restore_group(&id_of(groups[0].0)).unwrap();
         let run = world.sync().await;
-        assert_eq!((run.summary.teams.held, run.summary.teams.deactivated), (0, 3), "three are allowed: {:?}", world.lines(&run).await);
+        assert_eq!((run.summary.teams.held, run.summary.teams.deactivated), (3, 0), "three would be allowed, but these were held: {:?}", world.lines(&run).await);
+        for (name, _) in &groups[1..4] {
+            world.control().restore_group(&id_of(name)).unwrap();
+        }
+        let run = world.sync().await;
+        assert_eq!((run.summary.teams.held, run.summary.teams.deactivated), (0, 0), "{:?}", world.lines(&run).await);
         assert!(world.store.open_hold_of(world.integration).await.unwrap().is_none());
     }
 
@@ -49,7 +61,7 @@ both! {
         assert_eq!(hold.categories[0].0.as_str(), "MEMBER_REMOVALS");
         world.control().add_member(&id_of("All"), &id_of("p00")).unwrap();
         let run = world.sync().await;
-        assert_eq!((run.summary.memberships.held, run.summary.memberships.removed), (0, 10), "half is allowed");
+        assert_eq!((run.summary.memberships.held, run.summary.memberships.removed), (10, 0), "half would be allowed, but these were held");
     }
 
     async fn d48_nothing_follows_from_a_departure_that_is_held(backend) {
@@ -65,6 +77,9 @@ both! {
         for name in &DOZEN[..5] {
             world.control().patch_user(&id_of(name), json!({ "accountEnabled": true })).unwrap();
         }
+        let run = world.sync().await;
+        assert_eq!((run.summary.users.held, run.change_count), (1, 1), "{:?}", world.lines(&run).await);
+        raise_departures(&world).await;
         let run = world.sync().await;
         assert_eq!((run.summary.users.deactivated, run.summary.memberships.removed), (1, 2), "{:?}", world.lines(&run).await);
     }
@@ -86,6 +101,9 @@ both! {
         for name in &DOZEN[..5] {
             world.control().restore_user(&id_of(name)).unwrap();
         }
+        let run = world.sync().await;
+        assert_eq!((run.summary.users.held, run.summary.memberships.held, run.summary.memberships.removed), (1, 1, 0), "{:?}", world.lines(&run).await);
+        raise_departures(&world).await;
         let run = world.sync().await;
         assert_eq!((run.summary.users.deactivated, run.summary.memberships.removed), (1, 1), "{:?}", world.lines(&run).await);
         assert_settled(&world).await;

@@ -51,7 +51,10 @@ pub(super) async fn plan(execution: &mut Execution<'_>, frozen: &Frozen) -> Resu
         execution.reached(run).await?;
     }
     let store = &execution.worker.store;
-    let (run, verdict) = store.guard_users(&execution.lease, &frozen.rules).await?;
+    let preview = is_preview(&execution.run);
+    let (run, verdict) = store
+        .guard_users(&execution.lease, &frozen.rules, preview)
+        .await?;
     execution.reached(run).await?;
     let store = &execution.worker.store;
     store.part_addresses(&execution.lease).await?;
@@ -88,6 +91,11 @@ fn chunk(keys: Vec<DirtyKey>, decisions: Vec<Decision>, run: &Run) -> PlannedChu
     let counts_right = run.read_mode == Some(ReadMode::Full);
     let mut chunk = PlannedChunk::default();
     for (key, decision) in keys.into_iter().zip(decisions) {
+        let account = || ExternalId(key.key.clone());
+        chunk.listed.extend(decision.stays.then(account));
+        chunk
+            .keep_address
+            .extend(decision.keeps_address.then(account));
         let final_ones = decision.changes.iter().all(|change| {
             change
                 .skipped

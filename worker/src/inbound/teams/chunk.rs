@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockstep_domain::{
     ChangeAction, ChangeId, DirectoryGroup, ExternalId, GroupMembership, InboundRules,
     ManagerTeamDepth, MembershipOriginKind, Team, TeamArchivalReason, TeamId, TeamKey, TeamRole,
-    TeamSource, TeamStatus, name_key,
+    TeamSource, TeamStatus, UserId, name_key,
 };
 use lockstep_store::lease::Step;
 use lockstep_store::person::Someone;
-use lockstep_store::plan::{TeamChange, TeamRow};
+use lockstep_store::plan::{PlannedTeams, TeamChange, TeamRow};
 use lockstep_store::team_key::DirtyTeam;
 use lockstep_sync::inbound::memberships::{Candidate, decide};
 use lockstep_sync::inbound::names::choices;
@@ -74,7 +74,8 @@ pub(super) struct Chunk<'r, 'w> {
     /// Language in which managers' teams are named.
     language: String,
     in_use: BTreeMap<String, BTreeSet<TeamId>>,
-    rows: Vec<TeamRow>,
+    /// What was decided and not stored yet.
+    planned: PlannedTeams,
     /// Keys of which a warning is told. They are looked at in every run, so that it is told for as long as it holds (D-42).
     pub(super) complained: BTreeSet<TeamKey>,
     step: Step,
@@ -156,7 +157,7 @@ impl<'r, 'w> Chunk<'r, 'w> {
             managers,
             language,
             in_use: BTreeMap::new(),
-            rows: Vec::new(),
+            planned: PlannedTeams::default(),
             complained: BTreeSet::new(),
             step,
         })
@@ -353,6 +354,7 @@ impl<'r, 'w> Chunk<'r, 'w> {
                 .and_then(|manager| manager.person.withheld),
         };
         let own = slot.team.as_ref().map(|team| team.id);
+        let is_wanted = matches!(facts.wish, Wish::Wanted { .. });
         let decision = teams::plan(&facts, |name| self.is_taken(name, own));
         let change_id = ChangeId(self.execution.worker.store.fresh_id());
         let team = own.unwrap_or_else(|| TeamId(self.execution.worker.store.fresh_id()));
@@ -375,7 +377,7 @@ impl<'r, 'w> Chunk<'r, 'w> {
             if change.after.status == TeamStatus::Active {
                 self.ledger.claim(&name);
             }
-            self.rows.push(TeamRow {
+            self.planned.changes.push(TeamRow {
                 id: change_id,
                 key: key.clone(),
                 team_id: team,
@@ -384,6 +386,7 @@ impl<'r, 'w> Chunk<'r, 'w> {
                 change: TeamChange::Team(change),
             });
         }
+        self.planned.wanted.extend(own.filter(|_| is_wanted));
         let slot = self.slots.get_mut(key)?;
         slot.decided = Some(decided.clone());
         Some(decided)
@@ -409,7 +412,7 @@ impl<'r, 'w> Chunk<'r, 'w> {
             Some(archival) => Some(archival.change),
             None => change.depends_on,
         };
-        self.rows.push(TeamRow {
+        self.planned.changes.push(TeamRow {
             id: ChangeId(self.execution.worker.store.fresh_id()),
             key: key.clone(),
             team_id: decided.team,
@@ -419,21 +422,26 @@ impl<'r, 'w> Chunk<'r, 'w> {
         });
     }
 
+    /// Notes members whom the directory lists, though their removal was held.
+    pub(super) fn listed_again(&mut self, team: TeamId, user: UserId) {
+        self.planned.listed.push((team, user));
+    }
+
     /// Whether so much was decided that it should be stored before going on.
     pub(super) fn is_full(&self) -> bool {
-        self.rows.len() as u64 >= PAGE
+        self.planned.changes.len() as u64 >= PAGE
     }
 
     /// Stores what was decided so far.
     pub(super) async fn flush(&mut self) -> Result<(), Stop> {
-        if self.rows.is_empty() {
+        if self.planned.changes.is_empty() && self.planned.listed.is_empty() {
             return Ok(());
         }
         self.save(&[]).await
     }
 
     async fn save(&mut self, decided: &[DirtyTeam]) -> Result<(), Stop> {
-        let rows = std::mem::take(&mut self.rows);
+        let planned = std::mem::take(&mut self.planned);
         let store = &self.execution.worker.store;
         // A preview decides on nothing: the next run has to look at everything again.
         let is_preview = crate::run::is_preview(&self.execution.run);
@@ -442,8 +450,9 @@ impl<'r, 'w> Chunk<'r, 'w> {
             .filter(|team| !is_preview && !self.complained.contains(&team.key))
             .cloned()
             .collect();
+        let planned = PlannedTeams { decided, ..planned };
         let run = store
-            .save_team_plan(&self.execution.lease, self.step, rows, &decided)
+            .save_team_plan(&self.execution.lease, self.step, planned)
             .await?;
         self.execution.reached(run).await
     }

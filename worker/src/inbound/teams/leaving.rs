@@ -81,6 +81,8 @@ impl Chunk<'_, '_> {
         let kept_out = store.kept_out(organization, &users).await?;
         let taken_along = self.taken_along(&people, &kept_out).await?;
         let withheld = self.withheld_above(&users).await?;
+        let places: Vec<TeamId> = teams.keys().copied().collect();
+        let held = store.held_removals(integration, &places, &users).await?;
         for (team, user, role) in rows {
             let (Some(key), Some(person)) = (teams.get(&team), people.get(&user)) else {
                 continue;
@@ -93,6 +95,9 @@ impl Chunk<'_, '_> {
             let is_kept_out = kept_out.contains(&(team, user));
             if wanted.is_some() && person.is_active && !is_kept_out {
                 // Decided about among those who are to be in the team.
+                if held.contains(&(team, user)) {
+                    self.listed_again(team, user);
+                }
                 continue;
             }
             if follows
