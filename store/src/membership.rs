@@ -49,9 +49,9 @@ pub struct MembersRequest {
 pub enum Removal {
     /// The user was not in the team.
     NotThere,
-    /// A membership that had been added by hand.
+    /// A membership of a team that is managed by hand.
     Manual,
-    /// A synchronized membership: runs do not add it again.
+    /// A membership of a synchronized team: runs do not add it again.
     Synchronized,
 }
 
@@ -241,8 +241,8 @@ impl Store {
         self.mark_team_dirty(tx, team).await
     }
 
-    /// Removes a user from a team, whatever the membership comes from. A synchronized one is not added again by runs
-    /// (D-35).
+    /// Removes a user from a team, whatever the membership comes from. Runs do not put the user into a synchronized team
+    /// again, also when none has come to it since the user was added by hand (D-35).
     ///
     /// # Errors
     /// When the database fails.
@@ -262,8 +262,7 @@ impl Store {
         if removed.is_empty() {
             return Ok(Removal::NotThere);
         }
-        let manual = MembershipOriginKind::Manual.as_str();
-        if removed.iter().all(|row| row.origin == manual) {
+        if team.key.is_none() {
             return Ok(Removal::Manual);
         }
         self.keep_out_of_team(tx, team, user, by).await?;

@@ -36,8 +36,8 @@ impl MemberMutations {
         Ok(Some(AddTeamMemberPayload { team, user_errors }))
     }
 
-    /// Removes a user from a team; for a synchronized membership this sets the hold KEEP_OUT_OF_TEAM. Requires
-    /// MANAGE_ACCESS.
+    /// Removes a user from a team, however the user came into it; for a synchronized team this sets the hold
+    /// KEEP_OUT_OF_TEAM, so that no run adds the user again. Requires MANAGE_ACCESS.
     async fn remove_team_member(
         &self,
         ctx: &Context<'_>,

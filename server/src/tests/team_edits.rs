@@ -193,6 +193,25 @@ async fn d35_a_synchronized_member_who_is_removed_is_kept_out_until_the_hold_is_
 }
 
 #[tokio::test]
+async fn d35_whoever_is_added_and_removed_by_hand_stays_out_of_a_synchronized_team() {
+    let world = World::new().await;
+    let integration = world.integration().await;
+    let team = world.team("Sales").await;
+    world.synchronize(team, integration).await;
+    let both = json!({ "teamId": team.global(), "userId": world.ben.global() });
+    world
+        .mutate(Who::Ada, "addTeamMember", "", both.clone())
+        .await;
+    let removed = world
+        .mutate(Who::Ada, "removeTeamMember", "", both.clone())
+        .await;
+    assert_eq!(refused(&removed), Vec::<&str>::new());
+    assert_eq!(holds(&world, Who::Ada).await[0]["kind"], "KEEP_OUT_OF_TEAM");
+    world.mutate(Who::Ada, "addTeamMember", "", both).await;
+    assert_eq!(holds(&world, Who::Ada).await, json!([]), "added again");
+}
+
+#[tokio::test]
 async fn d35_whoever_is_added_by_hand_leaves_no_hold_behind() {
     let world = World::new().await;
     let team = world.team("Sales").await;

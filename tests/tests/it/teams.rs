@@ -198,6 +198,26 @@ both! {
         assert_eq!(roster(&world).await, ["Sales: ada, bob, cyd+"], "lifted");
     }
 
+    async fn d35_whoever_was_put_in_and_removed_by_hand_before_any_run_stays_out(backend) {
+        let world = World::with_rules(backend, school(&["ada", "bob", "cyd"], &[], &[("Sales", &["ada"])]), groups_only()).await;
+        world.sync().await;
+        for name in ["bob", "cyd"] {
+            edit_members(&world, "Sales", name, true).await;
+        }
+        // The directory says it as well, and no run has read that when bob is removed.
+        for name in ["bob", "cyd"] {
+            world.control().add_member(&id_of("Sales"), &id_of(name)).unwrap();
+        }
+        edit_members(&world, "Sales", "bob", false).await;
+        world.sync().await;
+        assert_eq!(roster(&world).await, ["Sales: ada, cyd+"], "bob stays out");
+        edit_members(&world, "Sales", "cyd", false).await;
+        for run in [world.sync().await, world.full_sync().await] {
+            assert_eq!(run.summary.memberships.created, 0, "{:?}", world.lines(&run).await);
+        }
+        assert_eq!(roster(&world).await, ["Sales: ada"]);
+    }
+
     async fn d27_filters_select_and_what_is_excluded_is_archived(backend) {
         let tenant = school(&["ada"], &[], &[("Class 7a", &["ada"]), ("Class 7b", &["ada"]), ("Staff", &["ada"])]);
         let mut rules = groups_only();
