@@ -1,9 +1,11 @@
 //! Credentials: tenant, client, and a secret that only workers can open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use lockstep_domain::{Actor, EntraCloud, IntegrationId, OrganizationId};
+use lockstep_domain::{
+    Actor, EntraCloud, IntegrationId, IntegrationState, OrganizationId, SyncDirection,
+};
 use lockstep_entity::{
     credential, directory_group, directory_member, directory_user, dirty_key, integration,
     user_link,
@@ -12,7 +14,7 @@ use lockstep_seal::{Owner, SealedSecret};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -72,6 +74,36 @@ pub struct Credential {
     pub secret_info: Option<SecretInfo>,
 }
 
+impl Credential {
+    /// Whether an app registration is of the same tenant, as far as that is known. A domain may be another name of the
+    /// tenant, but only the GUID that was read for it says so.
+    #[must_use]
+    pub fn is_of(&self, app: &AppRegistration) -> bool {
+        let names = [Some(&self.app.tenant_id), self.resolved_tenant_id.as_ref()];
+        self.app.cloud == app.cloud && names.contains(&Some(&app.tenant_id))
+    }
+
+    /// Whether a tenant is the same, as far as that is known: it has one of the names of an app registration and `resolved`,
+    /// the GUID that was read for it.
+    fn is_same_tenant(&self, app: &AppRegistration, resolved: Option<&str>) -> bool {
+        let is_known = |guid: &str| {
+            self.app.tenant_id == guid || self.resolved_tenant_id.as_deref() == Some(guid)
+        };
+        self.is_of(app) || resolved.is_some_and(is_known)
+    }
+}
+
+/// Another integration that reads a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantReader {
+    /// The integration.
+    pub integration: IntegrationId,
+    /// Its name.
+    pub name: String,
+    /// Whether it is activated, or users are linked through it.
+    pub is_in_use: bool,
+}
+
 /// A secret that is to be stored.
 #[derive(Debug, Clone)]
 pub struct NewSecret {
@@ -98,18 +130,21 @@ impl Store {
     ) -> Result<(), StoreError> {
         use credential::Column;
         let before = self.credential_in(tx, integration).await?;
-        let same_tenant = |before: &Credential| {
-            before.app.tenant_id == app.tenant_id && before.app.cloud == app.cloud
-        };
-        if before.is_some_and(|before| !same_tenant(&before)) {
+        if before.as_ref().is_some_and(|before| !before.is_of(app)) {
             self.forget_directory(tx, integration).await?;
         }
+        // What a test found holds for as long as the tenant is the same, whatever its secret.
+        let (resolved, name) = before
+            .filter(|before| before.is_of(app))
+            .map_or((None, None), |before| {
+                (before.resolved_tenant_id, before.tenant_display_name)
+            });
         let row = credential::ActiveModel {
             integration_id: Set(integration.0),
             cloud: Set(app.cloud.as_str().into()),
             tenant_id: Set(app.tenant_id.clone()),
-            resolved_tenant_id: Set(None),
-            tenant_display_name: Set(None),
+            resolved_tenant_id: Set(resolved),
+            tenant_display_name: Set(name),
             client_id: Set(app.client_id.clone()),
             sealed_secret: Set(secret.map(|secret| secret.sealed.as_str().to_owned())),
             secret_set_at: Set(secret.map(|_| self.now())),
@@ -284,6 +319,56 @@ impl Store {
             .await
             .map_err(StoreError::of("note the tenant"))?;
         tx.commit().await.map_err(StoreError::of("note the tenant"))
+    }
+
+    /// Returns the other inbound integrations of an organization that read the tenant of an app registration, by one of the
+    /// names that are known of it; `resolved` is the GUID that was read for it. Oldest first. Until the end of the transaction
+    /// nobody else can ask for the organization.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn tenant_readers(
+        &self,
+        tx: &Tx,
+        organization: OrganizationId,
+        own: Option<IntegrationId>,
+        app: &AppRegistration,
+        resolved: Option<&str>,
+    ) -> Result<Vec<TenantReader>, StoreError> {
+        self.lock_organization(tx, organization).await?;
+        let operation = "read which integrations read a tenant";
+        let inbound = integration::Entity::in_organization(organization.0)
+            .filter(integration::Column::Direction.eq(SyncDirection::Inbound.as_str()));
+        let ids = inbound
+            .clone()
+            .select_only()
+            .column(integration::Column::Id)
+            .into_query();
+        let credentials = credential::Entity::find()
+            .filter(credential::Column::IntegrationId.in_subquery(ids))
+            .all(tx);
+        let mut same: BTreeSet<IntegrationId> = BTreeSet::new();
+        for row in credentials.await.map_err(StoreError::of(operation))? {
+            let id = IntegrationId(row.integration_id);
+            if own != Some(id) && read(row)?.is_same_tenant(app, resolved) {
+                same.insert(id);
+            }
+        }
+        let others = inbound.order_by_asc(integration::Column::Id).all(tx);
+        let mut readers = Vec::new();
+        for integration in others.await.map_err(StoreError::of(operation))? {
+            let id = IntegrationId(integration.id);
+            if !same.contains(&id) {
+                continue;
+            }
+            let state: IntegrationState = parse("integration.state", &integration.state)?;
+            readers.push(TenantReader {
+                integration: id,
+                name: integration.name,
+                is_in_use: state.allows_manual_runs() || self.has_links(tx, id).await?,
+            });
+        }
+        Ok(readers)
     }
 
     /// Whether users are linked to the directory, so that another tenant cannot be set (D-59).

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use lockstep_domain::{Actor, OrganizationId};
 use lockstep_entity::{entitlement, organization};
 use lockstep_migration::SchemaManager;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
@@ -101,6 +101,22 @@ impl Store {
             .await
             .map_err(StoreError::of("read an organization"))?;
         Ok(rows.into_iter().map(read).collect())
+    }
+
+    /// Has others who lock the organization wait until the end of the transaction. On SQLite whoever writes has waited already.
+    pub(crate) async fn lock_organization(
+        &self,
+        tx: &Tx,
+        id: OrganizationId,
+    ) -> Result<(), StoreError> {
+        let mut query = organization::Entity::find_by_id(id.0);
+        if !self.is_sqlite() {
+            // Not FOR UPDATE: that would wait for every row that refers to the organization.
+            query = query.lock(LockType::NoKeyUpdate);
+        }
+        let row = query.one(tx).await;
+        row.map_err(StoreError::of("lock an organization"))?;
+        Ok(())
     }
 
     /// Returns the organization of that name, if there is exactly one such.

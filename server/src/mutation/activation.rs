@@ -2,10 +2,13 @@
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use lockstep_domain::{IntegrationState, RunKind, RunTriggerKind};
+use lockstep_store::credential::Credential;
 use lockstep_store::integration as stored;
 use lockstep_store::run::{NewRun, Requested};
 
+use super::credential::in_use;
 use super::desk::{Begun, Desk, Request, Work, check_revision, shown};
+use super::together::together;
 use super::user_error::{
     IntegrationUserError, IntegrationUserErrorCode as Code, Refusal, Stop, refuse, settle,
 };
@@ -115,7 +118,34 @@ async fn check_ready(
     let credential = store.credential_in(&work.tx, integration.id).await?;
     // The add-on was looked for when the desk was opened.
     let blockers = readiness::blockers(integration, credential.as_ref(), true, store.now());
-    not_ready(&blockers).map_or(Ok(()), |refusal| Err(refusal.into()))
+    let tenant = check_tenant(desk, work, integration, credential.as_ref()).await;
+    let ready = not_ready(&blockers).map_or(Ok(()), Err);
+    together((ready, tenant)).map(|_| ())
+}
+
+/// Refuses a tenant that another inbound integration of the organization reads, or has linked users from.
+async fn check_tenant(
+    desk: &Desk<'_>,
+    work: &Work<'_>,
+    integration: &stored::Integration,
+    credential: Option<&Credential>,
+) -> Result<(), Stop<Code>> {
+    let Some(Credential {
+        app,
+        resolved_tenant_id,
+        ..
+    }) = credential
+    else {
+        return Ok(());
+    };
+    let (own, resolved) = (Some(integration.id), resolved_tenant_id.as_deref());
+    let readers = desk
+        .app
+        .store
+        .tenant_readers(&work.tx, desk.organization(), own, app, resolved)
+        .await?;
+    let other = readers.iter().find(|reader| reader.is_in_use);
+    other.map_or(Ok(()), |other| Err(in_use(other).into()))
 }
 
 fn not_ready(blockers: &[lockstep_domain::ActivationBlocker]) -> Option<Refusal<Code>> {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use lockstep_domain::{EntraCloud as Cloud, IntegrationId, TenantName};
 use lockstep_seal::SealedSecret;
 use lockstep_store::Tx;
-use lockstep_store::credential::{AppRegistration, Credential, NewSecret};
+use lockstep_store::credential::{AppRegistration, Credential, NewSecret, TenantReader};
 use lockstep_store::integration::Touches;
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
@@ -88,14 +88,51 @@ async fn checked(
     let store = &desk.app.store;
     let stored = store.credential_in(tx, integration).await?;
     let given = Given::check(&input.credential, stored.as_ref())?;
-    let moves = stored.is_some_and(|stored| given.is_another_tenant_than(&stored));
+    let moves = stored
+        .as_ref()
+        .is_some_and(|stored| !stored.is_of(&given.app));
     if moves && store.has_links(tx, integration).await? {
         let message = "The tenant cannot be changed while users are linked. Make a new integration for another tenant.";
         return Err(refuse(Code::LinksExist, message)
             .at("credential.tenantId")
             .into());
     }
+    check_tenant(desk, tx, Some(integration), &given.app, stored.as_ref()).await?;
     Ok(given)
+}
+
+/// Checks what was given for an integration that is yet to be created.
+pub(super) async fn checked_new(
+    desk: &Desk<'_>,
+    tx: &Tx,
+    input: Option<&EntraCredentialInput>,
+) -> Result<Option<Given>, Stop<Code>> {
+    let Some(input) = input else { return Ok(None) };
+    let given = Given::check(input, None)?;
+    check_tenant(desk, tx, None, &given.app, None).await?;
+    Ok(Some(given))
+}
+
+/// Refuses a tenant that another inbound integration of the organization reads. What other organizations read is nobody's
+/// business here.
+async fn check_tenant(
+    desk: &Desk<'_>,
+    tx: &Tx,
+    own: Option<IntegrationId>,
+    app: &AppRegistration,
+    stored: Option<&Credential>,
+) -> Result<(), Stop<Code>> {
+    let known = stored.filter(|stored| stored.is_of(app));
+    let resolved = known.and_then(|known| known.resolved_tenant_id.as_deref());
+    let readers = desk
+        .app
+        .store
+        .tenant_readers(tx, desk.organization(), own, app, resolved)
+        .await?;
+    match readers.first() {
+        Some(other) => Err(in_use(other).at("credential.tenantId").into()),
+        None => Ok(()),
+    }
 }
 
 /// Stores credentials that were checked.
@@ -115,6 +152,15 @@ pub(super) async fn save(
         .save_credential(tx, integration, &given.app, secret.as_ref(), &desk.actor())
         .await?;
     Ok(())
+}
+
+/// The refusal of a second integration that would read the same people.
+pub(super) fn in_use(other: &TenantReader) -> Refusal<Code> {
+    let message = format!(
+        "The integration \"{}\" reads this tenant already, and each person can be linked through one of them only. Change that integration, or enter another tenant.",
+        other.name
+    );
+    refuse(Code::TenantInUse, message)
 }
 
 /// Credentials that were given, checked.
@@ -171,13 +217,6 @@ impl Given {
             expires_at: expires_at.map(|at| at.0),
             key_id,
         })
-    }
-
-    // A domain may be another name of the tenant, but only the GUID that was read for it says so.
-    fn is_another_tenant_than(&self, stored: &Credential) -> bool {
-        let same_name = stored.app.tenant_id == self.app.tenant_id
-            || stored.resolved_tenant_id.as_deref() == Some(self.app.tenant_id.as_str());
-        !same_name || stored.app.cloud != self.app.cloud
     }
 
     /// Seals the secret, if one was given, to the keys of the workers.

@@ -5,7 +5,7 @@ use lockstep_domain::{InboundRules, IntegrationId};
 use lockstep_store::StoreError;
 use lockstep_store::integration::NewIntegration;
 
-use super::credential::{EntraCredentialInput, Given, save};
+use super::credential::{EntraCredentialInput, checked_new, save};
 use super::desk::{Begun, Desk, Request, Work, check_revision, shown};
 use super::rules::SyncRulesInput;
 use super::text::TextRule;
@@ -88,10 +88,7 @@ async fn create(
         free_name(&desk, &work, name, None).await,
         sync_rules.over(&InboundRules::default()),
         checked_language(&desk, default_language.as_ref()),
-        credential
-            .as_ref()
-            .map(|credential| Given::check(credential, None))
-            .transpose(),
+        checked_new(&desk, &work.tx, credential.as_ref()).await,
     ))?;
     let new = NewIntegration {
         name,

@@ -157,6 +157,8 @@ user_error! {
         SecretIdGiven,
         /// The tenant cannot be changed while users are linked.
         LinksExist,
+        /// Another inbound integration of the organization reads the tenant already.
+        TenantInUse,
         /// A value is too long.
         TooLong,
         /// Another integration has the name.
