@@ -1,9 +1,10 @@
 //! Changing the sync rules.
 
-use async_graphql::{Context, ID, InputObject, Object, OneofObject, SimpleObject};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, OneofObject, SimpleObject};
 use lockstep_domain::{ChangeLimit, InboundLimits, InboundRules};
 
 use super::desk::{Begun, Desk, Request, check_revision, shown};
+use super::optional::Optional;
 use super::team_rules::{GroupTeamRulesInput, ManagerTeamRulesInput};
 use super::together::together;
 use super::user_error::{
@@ -16,6 +17,9 @@ use crate::signal;
 
 /// Days between two complete reads that an owner can choose.
 const FULL_READ_DAYS: std::ops::RangeInclusive<u32> = 1..=30;
+
+/// Where the limits stand in the input.
+const LIMITS: &str = "syncRules.inbound.limits";
 
 /// Mutations of sync rules.
 #[derive(Default)]
@@ -124,15 +128,16 @@ pub(crate) struct InboundLimitsInput {
     email_changes: Option<ChangeLimitInput>,
 }
 
-/// A limit on changes of one category.
+/// A limit on changes of one category; fields that are left out keep their value or take the default. A limit needs a
+/// share or a greatest number.
 #[derive(InputObject)]
 pub(crate) struct ChangeLimitInput {
     /// Up to this many changes are never held, however great their share.
-    allowance: i32,
+    allowance: Option<i32>,
     /// Greatest share, 0 to 100 percent; null for no limit on the share.
-    percent: Option<i32>,
+    percent: Optional<i32>,
     /// Greatest number whatever the share; null for none.
-    maximum: Option<i32>,
+    maximum: Optional<i32>,
 }
 
 impl InboundSyncRulesInput {
@@ -148,16 +153,16 @@ impl InboundSyncRulesInput {
             full_read_every_days,
             limits,
         } = self;
-        let (group_teams, days, limits) = together((
-            match group_teams {
-                Some(rules) => rules.over(&present.group_teams),
-                None => Ok(present.group_teams.clone()),
-            },
-            full_read_every_days.map(checked_days).transpose(),
-            match limits {
-                Some(limits) => limits.over(&present.limits),
-                None => Ok(present.limits.clone()),
-            },
+        let (group_teams, full_read_every_days, limits) = together((
+            group_teams.as_ref().map_or_else(
+                || Ok(present.group_teams.clone()),
+                |rules| rules.over(&present.group_teams),
+            ),
+            full_read_every_days.map_or(Ok(present.full_read_every_days), checked_days),
+            limits.as_ref().map_or_else(
+                || Ok(present.limits.clone()),
+                |limits| limits.over(&present.limits),
+            ),
         ))?;
         Ok(InboundRules {
             include_guest_users: include_guest_users.unwrap_or(present.include_guest_users),
@@ -168,11 +173,11 @@ impl InboundSyncRulesInput {
                 .unwrap_or(present.derive_names_from_display_name),
             sync_job_title: sync_job_title.unwrap_or(present.sync_job_title),
             group_teams,
-            manager_teams: match manager_teams {
-                Some(rules) => rules.over(&present.manager_teams),
-                None => present.manager_teams.clone(),
-            },
-            full_read_every_days: days.unwrap_or(present.full_read_every_days),
+            manager_teams: manager_teams.as_ref().map_or_else(
+                || present.manager_teams.clone(),
+                |rules| rules.over(&present.manager_teams),
+            ),
+            full_read_every_days,
             limits,
         })
     }
@@ -187,10 +192,7 @@ impl InboundLimitsInput {
             email_changes,
         } = self;
         let limit = |given: &Option<ChangeLimitInput>, present, name: &str| match given {
-            Some(given) => given.check().ok_or_else(|| {
-                let message = "A limit has numbers of 0 or more, and a share of 0 to 100 percent.";
-                refuse(Code::Invalid, message).at(&format!("syncRules.inbound.limits.{name}"))
-            }),
+            Some(given) => given.over(present, &format!("{LIMITS}.{name}")),
             None => Ok(present),
         };
         let (user_deactivations, team_archivals, member_removals_per_team, email_changes) =
@@ -218,17 +220,54 @@ impl InboundLimitsInput {
 }
 
 impl ChangeLimitInput {
-    fn check(&self) -> Option<ChangeLimit> {
-        let number = |given: Option<i32>| given.map(u32::try_from).transpose().ok();
-        let percent = number(self.percent)?;
-        let in_range = percent.is_none_or(|percent| percent <= 100);
-        let limit = ChangeLimit {
-            allowance: u32::try_from(self.allowance).ok()?,
+    /// Lays what was given over the present limit; null takes a share or a greatest number away.
+    fn over(&self, present: ChangeLimit, path: &str) -> Result<ChangeLimit, Stop<Code>> {
+        let Self {
+            allowance,
             percent,
-            maximum: number(self.maximum)?,
+            maximum,
+        } = self;
+        let at = |field: &str| format!("{path}.{field}");
+        let (allowance, percent, maximum) = together((
+            allowance.map_or(Ok(present.allowance), |allowance| {
+                number(allowance, u32::MAX, &at("allowance"))
+            }),
+            percent.check(|percent| number(*percent, 100, &at("percent"))),
+            maximum.check(|maximum| number(*maximum, u32::MAX, &at("maximum"))),
+        ))?;
+        let limit = ChangeLimit {
+            allowance,
+            percent: laid(percent, present.percent),
+            maximum: laid(maximum, present.maximum),
         };
-        in_range.then_some(limit)
+        if limit.percent.is_none() && limit.maximum.is_none() {
+            let message = "Give `percent` or `maximum` as well: without a share and a greatest number nothing would ever be held.";
+            return Err(refuse(Code::Required, message).at(path).into());
+        }
+        Ok(limit)
     }
+}
+
+/// The value that was given, none for null, or else the present one.
+fn laid<T>(given: MaybeUndefined<T>, present: Option<T>) -> Option<T> {
+    match given {
+        MaybeUndefined::Undefined => present,
+        MaybeUndefined::Null => None,
+        MaybeUndefined::Value(value) => Some(value),
+    }
+}
+
+fn number(given: i32, greatest: u32, path: &str) -> Result<u32, Refusal<Code>> {
+    u32::try_from(given)
+        .ok()
+        .filter(|number| *number <= greatest)
+        .ok_or_else(|| {
+            let message = match greatest {
+                u32::MAX => "Enter 0 or more.".to_owned(),
+                _ => format!("Enter 0 to {greatest}."),
+            };
+            refuse(Code::Invalid, message).at(path)
+        })
 }
 
 fn checked_days(days: i32) -> Result<u32, Refusal<Code>> {
@@ -269,30 +308,103 @@ pub(crate) struct UpdateSyncRulesPayload {
 
 #[cfg(test)]
 mod tests {
+    use async_graphql::{InputType as _, Value};
+
     use super::*;
 
-    fn limit(allowance: i32, percent: Option<i32>, maximum: Option<i32>) -> Option<ChangeLimit> {
-        ChangeLimitInput {
-            allowance,
-            percent,
-            maximum,
-        }
-        .check()
+    fn optional(value: &Value) -> Optional<i32> {
+        Optional::parse(Some(value.clone()))
+            .unwrap_or_else(|_| panic!("{value} is a number or null"))
+    }
+
+    fn left_out() -> Optional<i32> {
+        Optional::parse(None).unwrap_or_else(|_| panic!("nothing is something to leave out"))
+    }
+
+    const PRESENT: ChangeLimit = ChangeLimit {
+        allowance: 5,
+        percent: Some(10),
+        maximum: Some(500),
+    };
+
+    /// The limit, or codes and paths of what is wrong.
+    fn over(given: &ChangeLimitInput, present: ChangeLimit) -> Result<ChangeLimit, Vec<String>> {
+        given.over(present, "limit").map_err(|stop| match stop {
+            Stop::Refused(refusals) => refusals
+                .into_iter()
+                .map(|r| format!("{:?} {}", r.code, r.path.unwrap_or_default().join(".")))
+                .collect(),
+            Stop::Failed(_) => Vec::new(),
+        })
     }
 
     #[test]
-    fn limits_are_checked() {
-        let whole = ChangeLimit {
-            allowance: 5,
-            percent: Some(100),
-            maximum: None,
+    fn d48_a_limit_given_in_part_keeps_its_other_numbers() {
+        let given = ChangeLimitInput {
+            allowance: Some(6),
+            percent: left_out(),
+            maximum: left_out(),
         };
-        assert_eq!(limit(5, Some(100), None), Some(whole));
-        for (allowance, percent, maximum) in
-            [(-1, None, None), (0, Some(101), None), (0, None, Some(-1))]
-        {
-            assert_eq!(limit(allowance, percent, maximum), None);
-        }
+        let expected = ChangeLimit {
+            allowance: 6,
+            ..PRESENT
+        };
+        assert_eq!(over(&given, PRESENT), Ok(expected));
+        let given = ChangeLimitInput {
+            allowance: None,
+            percent: optional(&Value::Null),
+            maximum: left_out(),
+        };
+        let expected = ChangeLimit {
+            percent: None,
+            ..PRESENT
+        };
+        assert_eq!(over(&given, PRESENT), Ok(expected));
+        let nothing = ChangeLimitInput {
+            allowance: None,
+            percent: left_out(),
+            maximum: left_out(),
+        };
+        assert_eq!(over(&nothing, PRESENT), Ok(PRESENT));
+    }
+
+    #[test]
+    fn d48_a_limit_without_a_share_and_a_greatest_number_is_refused() {
+        let none = ChangeLimitInput {
+            allowance: Some(6),
+            percent: optional(&Value::Null),
+            maximum: optional(&Value::Null),
+        };
+        let refused = Err(vec!["Required input.limit".to_owned()]);
+        assert_eq!(over(&none, PRESENT), refused);
+        let rest = ChangeLimitInput {
+            allowance: None,
+            percent: left_out(),
+            maximum: optional(&Value::Null),
+        };
+        let no_share = ChangeLimit {
+            percent: None,
+            ..PRESENT
+        };
+        assert_eq!(over(&rest, no_share), refused);
+    }
+
+    #[test]
+    fn limits_are_checked_number_by_number() {
+        let given = ChangeLimitInput {
+            allowance: Some(-1),
+            percent: optional(&Value::from(101)),
+            maximum: optional(&Value::from(-1)),
+        };
+        let refused = ["allowance", "percent", "maximum"];
+        let refused = refused.map(|field| format!("Invalid input.limit.{field}"));
+        assert_eq!(over(&given, PRESENT), Err(refused.to_vec()));
+        let whole = ChangeLimitInput {
+            allowance: Some(0),
+            percent: optional(&Value::from(100)),
+            maximum: optional(&Value::from(0)),
+        };
+        assert!(over(&whole, PRESENT).is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod access;
 mod changes;
 mod following;
 mod http;
+mod inputs;
 mod lists;
 mod mutations;
 mod reading;
@@ -12,6 +13,7 @@ mod statements;
 mod team_edits;
 mod team_world;
 mod teams;
+mod tenants;
 mod user_errors;
 pub(crate) mod world;
 

@@ -199,7 +199,7 @@ async fn d68_changed_rules_are_a_new_version_and_need_a_new_test() {
         changed["activationBlockers"],
         json!([{ "code": "TEST_REQUIRED" }])
     );
-    let rules = json!({ "version": 2, "syncJobTitle": true, "limits": { "emailChanges": { "allowance": 7, "percent": null } } });
+    let rules = json!({ "version": 2, "syncJobTitle": true, "limits": { "emailChanges": { "allowance": 7, "percent": 5 } } });
     assert_eq!(changed["syncRules"], rules);
 }
 

@@ -55,7 +55,7 @@ async fn e053_both_rules_are_off_by_default_and_can_be_combined() {
                 "ownersAreSupervisors": false, "whenSwitchedOff": "RELEASE",
             },
             "managerTeams": { "enabled": true, "depth": "ALL_LEVELS", "whenSwitchedOff": "ARCHIVE" },
-            "limits": { "teamArchivals": limit(1, None), "memberRemovalsPerTeam": limit(9, Some(50)) },
+            "limits": { "teamArchivals": limit(1, Some(20)), "memberRemovalsPerTeam": limit(9, Some(50)) },
         })
     );
     assert_eq!(
