@@ -8,6 +8,10 @@ use unicode_normalization::UnicodeNormalization as _;
 
 /// Greatest length of a key in characters: in UTF-8 it fits into an entry of any index. What comes after is not searched.
 const MAX_KEY: usize = 600;
+/// Greatest length of a word in characters. As searches are by beginnings, both sides may be cut alike.
+const MAX_WORD: usize = 255;
+/// Greatest length of a word in bytes: PostgreSQL refuses words of more than 2,046, with what they are marked by.
+const MAX_WORD_BYTES: usize = 1_000;
 /// Greatest length of a part of a word that is kept besides the whole word, in characters.
 const MAX_PART: usize = 64;
 
@@ -132,9 +136,16 @@ const fn is_unspaced(c: char) -> bool {
         | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{323AF}')
 }
 
-/// A word as it is stored and searched: without apostrophes.
+/// A word as it is stored and searched: without apostrophes, and not too long.
 fn plain(word: &[char]) -> String {
-    word.iter().filter(|c| **c != APOSTROPHE).collect()
+    let mut plain = String::new();
+    for c in word.iter().filter(|c| **c != APOSTROPHE).take(MAX_WORD) {
+        if plain.len() + c.len_utf8() > MAX_WORD_BYTES {
+            break;
+        }
+        plain.push(*c);
+    }
+    plain
 }
 
 /// Rests of a word that a search may begin with: `wright@contoso.com`, `@contoso.com`, `contoso.com` of an address,
@@ -262,6 +273,26 @@ mod tests {
         let words = "ﷺ ".repeat(10_000);
         assert!(search_key(&[&words]).chars().count() <= MAX_KEY);
         assert!(searched_words(&words).len() <= MAX_KEY);
+    }
+
+    #[test]
+    fn long_words_are_cut_alike_in_keys_and_in_searches() {
+        // Of one, two, three and four bytes, and of a script in which a search may begin anywhere.
+        for letter in ["a", "\u{436}", "\u{16A0}", "\u{10348}", "\u{20000}"] {
+            let long = letter.repeat(700);
+            let key = search_key(&[&long]);
+            let words = searched_words(&long);
+            for word in key.split(' ').chain(words.iter().map(String::as_str)) {
+                assert!(word.chars().count() <= 255, "{letter}");
+                assert!(word.len() <= 1_000, "{letter}");
+            }
+            assert!(finds(&long, &[&long]), "{letter}");
+            assert!(finds(&letter.repeat(300), &[&long]), "{letter}");
+            assert!(finds(&long, &["Ann", &long]), "{letter}");
+        }
+        let long = "a".repeat(300);
+        assert!(finds(&format!("o{long}"), &[&format!("o'{long}")]));
+        assert!(finds(&format!("o'{long}"), &[&format!("o{long}")]));
     }
 
     #[test]

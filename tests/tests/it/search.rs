@@ -275,6 +275,21 @@ both! {
         assert_eq!(lines("%").await.len(), 0);
     }
 
+    async fn words_are_stored_and_searched_however_long_they_are(backend) {
+        let world = World::around(backend, people(&[])).await;
+        // Of four bytes a letter: longer than PostgreSQL takes.
+        let long = "\u{10348}".repeat(700);
+        let tx = world.store.begin().await.unwrap();
+        world.store.create_team(&tx, world.organization, &format!("Team {long}"), None).await.unwrap();
+        world.store.create_team(&tx, world.organization, "Team", None).await.unwrap();
+        tx.commit().await.unwrap();
+        for text in [long.clone(), format!("{long} team"), "\u{10348}".repeat(3)] {
+            let filter = TeamFilter { search: Some(text), ..TeamFilter::default() };
+            let page = world.store.teams(world.organization, &filter, &PageRequest::first(9)).await.unwrap();
+            assert_eq!(page.total, 1);
+        }
+    }
+
     async fn search_keys_are_filled_for_rows_from_before(backend) {
         let tenant = school(&["ada", "bob"], &[], &[("Straße", &["ada", "bob"])]);
         let world = World::with_rules(backend, tenant, rules()).await;
