@@ -6,12 +6,13 @@ use lockstep_domain::{ChangeId, OrganizationId};
 use lockstep_entity::run_change::{self, Column};
 use sea_orm::sea_query::{Alias, Expr, Order, Query, SelectStatement, UnionType};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, QueryFilter as _,
+    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, Select,
 };
 use uuid::Uuid;
 
 use crate::change::{Change, ChangeFilter, condition, read};
 use crate::column::{count, rows_per_statement};
+use crate::lookup::unweighed;
 use crate::page::{Page, PageRequest};
 use crate::{Store, StoreError};
 
@@ -49,7 +50,7 @@ impl Store {
         for whose in whose.chunks(HISTORIES) {
             let totals = self.totals(organization, whose, &request.filter).await?;
             let places = self.places(organization, whose, request).await?;
-            let changes = self.changes_by_id(&places).await?;
+            let changes = self.changes_by_id(organization, &places).await?;
             for id in whose {
                 let ids = places.get(id).into_iter().flatten();
                 let rows = ids.filter_map(|id| changes.get(id).cloned()).collect();
@@ -131,21 +132,28 @@ impl Store {
 
     async fn changes_by_id(
         &self,
+        organization: OrganizationId,
         places: &BTreeMap<Uuid, Vec<Uuid>>,
     ) -> Result<BTreeMap<Uuid, Change>, StoreError> {
         let ids: BTreeSet<Uuid> = places.values().flatten().copied().collect();
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let mut found = BTreeMap::new();
         for chunk in ids.chunks(rows_per_statement(1)) {
-            let rows = run_change::Entity::find()
-                .filter(Column::Id.is_in(chunk.iter().copied()))
-                .all(self.db());
+            let rows = rows(organization, chunk).all(self.db());
             for row in rows.await.map_err(StoreError::of("read changes"))? {
                 found.insert(row.id, read(row)?);
             }
         }
         Ok(found)
     }
+}
+
+/// Changes by their ids, as far as they are the organization's.
+fn rows(organization: OrganizationId, ids: &[Uuid]) -> Select<run_change::Entity> {
+    // They are found by their ids, not by the organization.
+    run_change::Entity::find()
+        .filter(Column::Id.is_in(ids.iter().copied()))
+        .filter(unweighed(Column::OrganizationId.eq(organization.0)))
 }
 
 fn changes(organization: OrganizationId, filter: &ChangeFilter) -> SelectStatement {
@@ -185,4 +193,21 @@ fn united(all: impl IntoIterator<Item = SelectStatement>) -> SelectStatement {
         first.union(UnionType::All, one);
     }
     first
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{DbBackend, QueryTrait as _};
+
+    use super::*;
+
+    #[test]
+    fn changes_are_read_in_their_organization_alone() {
+        let organization = OrganizationId(Uuid::from_u128(7));
+        for backend in [DbBackend::Sqlite, DbBackend::Postgres] {
+            let statement = rows(organization, &[Uuid::from_u128(9)]).build(backend);
+            let values = statement.values.unwrap().0;
+            assert!(values.contains(&organization.0.into()), "{}", statement.sql);
+        }
+    }
 }
