@@ -8,11 +8,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
-use lockstep_domain::{OrganizationId, UserId};
+use lockstep_domain::{Address, OrganizationId, UserId};
 use lockstep_sandbox::{Sandbox, SandboxOptions};
 use lockstep_server::auth::Claims;
-use lockstep_store::page::PageRequest;
-use lockstep_store::user::UserFilter;
+use lockstep_store::Store;
 use lockstep_worker::Worker;
 use lockstep_worker::connection::Provider;
 use tokio_util::sync::CancellationToken;
@@ -187,7 +186,7 @@ async fn owner_token(
 ) -> anyhow::Result<String> {
     let (organization, owner) = match parts.store.organization_named(name).await? {
         Some(organization) => {
-            let owner = find_owner(parts, organization.id, address).await?;
+            let owner = find_owner(&parts.store, organization.id, address).await?;
             (organization.id, owner)
         }
         None => {
@@ -204,23 +203,16 @@ async fn owner_token(
     parts.token(|end| Claims::of_user(owner, organization, end), TOKEN_HOURS)
 }
 
+/// The user of exactly this address: nobody else is given a token of the owner's.
 async fn find_owner(
-    parts: &Parts,
+    store: &Store,
     organization: OrganizationId,
     address: &str,
 ) -> anyhow::Result<UserId> {
-    let filter = UserFilter {
-        search: Some(address.to_owned()),
-        ..UserFilter::default()
-    };
-    let owners = parts
-        .store
-        .users(organization, &filter, &PageRequest::first(1))
-        .await?;
-    let owner = owners
-        .items
-        .first()
-        .context("the database holds a demo without its owner; remove it and start again")?;
+    let key = Address::parse(address)?.key();
+    let owner = store.user_of_address(organization, &key).await?;
+    let owner =
+        owner.context("the database holds a demo without its owner; remove it and start again")?;
     Ok(owner.id)
 }
 
@@ -248,4 +240,43 @@ async fn show(stage: &Stage, flags: &Demo) -> anyhow::Result<bool> {
     }
     out.flush()?;
     Ok(run.succeeded())
+}
+
+#[cfg(test)]
+mod tests {
+    use lockstep_domain::Role;
+    use lockstep_store::user::NewUser;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_token_of_the_owners_is_for_exactly_that_address() {
+        let file = std::env::temp_dir().join(format!("{}.db", uuid::Uuid::new_v4()));
+        let url = format!("sqlite:{}", file.display());
+        let store = Store::connect(&url).await.unwrap();
+        store.migrate().await.unwrap();
+        let tx = store.begin().await.unwrap();
+        let organization = store.create_organization(&tx, "Demo").await.unwrap().id;
+        let add = async |address: &str| {
+            let new = NewUser {
+                given_name: "Olga".to_owned(),
+                family_name: "Owner".to_owned(),
+                email: Address::parse(address).unwrap(),
+                role: Role::Member,
+                language: "en".to_owned(),
+            };
+            store.create_user(&tx, organization, &new).await.unwrap().id
+        };
+        let (_, address) = ORGANIZATION;
+        let other = add(&format!("{address}.example.com")).await;
+        let owner = add(address).await;
+        let last = add(&format!("{address}.example.net")).await;
+        tx.commit().await.unwrap();
+        let found = find_owner(&store, organization, address).await.unwrap();
+        assert_eq!(found, owner, "neither {other} nor {last}");
+        let nobody = find_owner(&store, organization, "olga.owner@northwind-learning").await;
+        assert!(nobody.is_err());
+        store.db().clone().close().await.unwrap();
+        std::fs::remove_file(file).unwrap();
+    }
 }
