@@ -32,6 +32,7 @@ mod m0030_history;
 mod m0031_last_seen;
 mod m0032_sign_in_link;
 mod m0033_sign_in_proposal;
+mod m0034_fill_search_keys;
 mod search;
 
 /// Every migration, in order.
@@ -67,6 +68,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0031_last_seen::Migration),
             Box::new(m0032_sign_in_link::Migration),
             Box::new(m0033_sign_in_proposal::Migration),
+            Box::new(m0034_fill_search_keys::Migration),
         ]
     }
 }

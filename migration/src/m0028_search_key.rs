@@ -1,10 +1,11 @@
 //! What users and teams are searched and sorted by: one key, made in Rust, see `lockstep_domain::search`.
+//!
+//! They are empty until `m0034_fill_search_keys`, so that the tables are closed for a moment only.
 
-use lockstep_domain::{search_key, user_search_key};
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
 
-use crate::search::{add_key, fill, run};
+use crate::search::{add_key, run};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -25,19 +26,6 @@ impl MigrationTrait for Migration {
         for table in TABLES {
             add_key(manager, table, "search_key").await?;
         }
-        let columns = "given_name, family_name, email";
-        fill(manager, "platform_user", columns, ["search_key"], |row| {
-            let name = |column| row.try_get::<Option<String>>("", column);
-            let email: String = row.try_get("", "email")?;
-            let (given, family) = (name("given_name")?, name("family_name")?);
-            Ok([user_search_key(given.as_deref(), family.as_deref(), &email)])
-        })
-        .await?;
-        fill(manager, "team", "name", ["search_key"], |row| {
-            let name: String = row.try_get("", "name")?;
-            Ok([search_key(&[&name])])
-        })
-        .await?;
         for table in TABLES {
             let by_name = match manager.get_database_backend() {
                 DbBackend::Postgres => format!("{MARK}, search_key, id"),

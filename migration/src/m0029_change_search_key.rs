@@ -1,9 +1,9 @@
 //! What changes are searched by: the words of the object's name, and of the member's.
+//! Filled by `m0034_fill_search_keys`.
 
-use lockstep_domain::search_key;
 use sea_orm_migration::prelude::*;
 
-use crate::search::{add_key, fill, run};
+use crate::search::{add_key, run};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -16,21 +16,7 @@ impl MigrationTrait for Migration {
         for key in KEYS {
             add_key(manager, "run_change", key).await?;
         }
-        fill(
-            manager,
-            "run_change",
-            "display_name, member_name",
-            KEYS,
-            |row| {
-                let name: String = row.try_get("", "display_name")?;
-                let member: Option<String> = row.try_get("", "member_name")?;
-                Ok([
-                    search_key(&[&name]),
-                    search_key(&[member.as_deref().unwrap_or_default()]),
-                ])
-            },
-        )
-        .await
+        Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -33,7 +33,7 @@ pub(crate) async fn add_key(
     .await
 }
 
-/// Fills keys of a table in batches: `columns` of a row give the keys of `keys`, in their order.
+/// Fills keys of a table in batches, where the first is empty: `columns` of a row give the keys of `keys`, in their order.
 pub(crate) async fn fill<const N: usize>(
     manager: &SchemaManager<'_>,
     table: &str,
@@ -42,10 +42,19 @@ pub(crate) async fn fill<const N: usize>(
     make: impl Fn(&QueryResult) -> Result<[String; N], DbErr>,
 ) -> Result<(), DbErr> {
     let db = manager.get_connection();
+    // Nobody renames meanwhile what is about to be given its key.
+    let lock = match db.get_database_backend() {
+        DbBackend::Postgres => " FOR UPDATE",
+        _ => "",
+    };
     let mut last = Uuid::nil();
     loop {
-        let select =
-            format!("SELECT id, {columns} FROM {table} WHERE id > $1 ORDER BY id LIMIT {BATCH}");
+        // Whether a key is empty is no condition: PostgreSQL knows nothing of a new column, and would read the whole
+        // table for each batch.
+        let select = format!(
+            "SELECT id, {columns}, {} = '' AS is_empty FROM {table} WHERE id > $1 ORDER BY id LIMIT {BATCH}{lock}",
+            keys[0]
+        );
         let select =
             Statement::from_sql_and_values(db.get_database_backend(), select, [last.into()]);
         let rows = db.query_all_raw(select).await?;
@@ -55,10 +64,15 @@ pub(crate) async fn fill<const N: usize>(
         last = end.try_get("", "id")?;
         let mut values: Vec<Value> = Vec::with_capacity(rows.len() * (N + 1));
         for row in &rows {
-            values.push(row.try_get::<Uuid>("", "id")?.into());
-            values.extend(make(row)?.map(Value::from));
+            if row.try_get::<bool>("", "is_empty")? {
+                values.push(row.try_get::<Uuid>("", "id")?.into());
+                values.extend(make(row)?.map(Value::from));
+            }
         }
-        let update = update(table, keys, rows.len());
+        if values.is_empty() {
+            continue;
+        }
+        let update = update(table, keys, values.len() / (N + 1));
         let update = Statement::from_sql_and_values(db.get_database_backend(), update, values);
         db.execute_raw(update).await?;
     }

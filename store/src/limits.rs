@@ -7,7 +7,7 @@
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use tracing::warn;
 
-use crate::store::Tx;
+use crate::store::{MIGRATION_LOCK, Tx};
 use crate::{Store, StoreError};
 
 /// Sets our limits for a transaction, where the role has none of its own, and has its statements planned anew, as a kept
@@ -31,8 +31,14 @@ BEGIN
   END LOOP;
 END $$";
 
-/// A migration may rewrite a large table.
-const FOR_MIGRATION: &str = "SET LOCAL statement_timeout = 0";
+/// A migration may rewrite a large table, and another one waits for that. Afterwards locks are waited for no longer than
+/// before: who waits for a table keeps everybody else from it.
+const FOR_MIGRATION: [&str; 4] = [
+    "SELECT set_config('lockstep.lock_timeout', current_setting('lock_timeout'), true)",
+    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0",
+    MIGRATION_LOCK,
+    "SELECT set_config('lock_timeout', current_setting('lockstep.lock_timeout'), true)",
+];
 
 /// What is in force for a statement outside a transaction, in PostgreSQL's words, such as `5min`; `0` is no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +100,7 @@ impl Store {
             let tx = self.begin().await?;
             // One migration at a time, and by the role's own limits instead of ours.
             let steps = [
-                crate::store::MIGRATION_LOCK,
+                MIGRATION_LOCK,
                 "SET LOCAL statement_timeout TO DEFAULT",
                 "SET LOCAL lock_timeout TO DEFAULT",
                 "SET LOCAL plan_cache_mode TO DEFAULT",
@@ -119,7 +125,10 @@ pub(crate) async fn limit(tx: &Tx) -> Result<(), DbErr> {
     tx.execute_unprepared(IN_TRANSACTION).await.map(drop)
 }
 
-/// Takes the limit for statements from a transaction that migrates.
-pub(crate) async fn lift(tx: &Tx) -> Result<(), DbErr> {
-    tx.execute_unprepared(FOR_MIGRATION).await.map(drop)
+/// Takes the limit for statements from a transaction that migrates, and waits until no other does.
+pub(crate) async fn take_turn(tx: &Tx) -> Result<(), DbErr> {
+    for step in FOR_MIGRATION {
+        tx.execute_unprepared(step).await?;
+    }
+    Ok(())
 }

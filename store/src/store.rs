@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use lockstep_domain::{Clock, IdSource, SystemClock, SystemIds};
 use lockstep_migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction,
-    DbBackend, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
     sqlx::Executor as _,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
@@ -102,27 +102,35 @@ impl Store {
         }
     }
 
-    /// Brings the schema up to date. Two processes at once are safe: one does it, the other waits or finds it done.
+    /// Brings the schema up to date. Processes at once are safe: they take turns, and wait for each other.
     ///
     /// # Errors
-    /// When a migration fails. That the role could not be given limits for its statements is only logged.
+    /// When a migration fails; those before it stay done. That the role could not be given limits for its statements is
+    /// only logged.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let operation = "migrate the schema";
+        while self.migrate_one().await? {}
+        self.limit_role().await;
+        Ok(())
+    }
+
+    /// Does the next migration, in a transaction of its own, so that no table is closed for longer than its own change
+    /// takes. Whether there was one.
+    async fn migrate_one(&self) -> Result<bool, StoreError> {
         // The write lock of SQLite, or the advisory lock of PostgreSQL, lives as long as the transaction: a killed
         // migration frees it and leaves nothing half done.
         let tx = self.begin().await?;
-        if !self.is_sqlite() {
-            limits::lift(&tx).await.map_err(StoreError::of(operation))?;
-            tx.execute_unprepared(MIGRATION_LOCK)
-                .await
-                .map_err(StoreError::of(operation))?;
-        }
-        Migrator::up(&tx, None)
-            .await
-            .map_err(StoreError::of(operation))?;
-        tx.commit().await.map_err(StoreError::of(operation))?;
-        self.limit_role().await;
-        Ok(())
+        let migrated = async {
+            if !self.is_sqlite() {
+                limits::take_turn(&tx).await?;
+            }
+            let is_pending = !Migrator::get_pending_migrations(&tx).await?.is_empty();
+            if is_pending {
+                Migrator::up(&tx, Some(1)).await?;
+            }
+            tx.commit().await?;
+            Ok(is_pending)
+        };
+        migrated.await.map_err(StoreError::of("migrate the schema"))
     }
 
     /// Whether every migration has been applied.
