@@ -162,7 +162,6 @@ async fn two_that_turn_out_to_read_one_tenant_are_not_both_activated() {
 
 #[tokio::test]
 async fn an_outbound_integration_and_another_organization_may_have_the_same_tenant() {
-    use sea_orm::ConnectionTrait as _;
     let world = World::new().await;
     world.integration().await;
     let elsewhere = create(&world, Who::Eve, "Elsewhere", TENANT).await;
@@ -171,8 +170,9 @@ async fn an_outbound_integration_and_another_organization_may_have_the_same_tena
         json!([]),
         "what others read is not told"
     );
-    let outbound = "UPDATE integration SET direction = 'OUTBOUND'";
-    world.store.db().execute_unprepared(outbound).await.unwrap();
+    world
+        .sql("UPDATE integration SET direction = 'OUTBOUND'")
+        .await;
     let beside = create(&world, Who::Ada, "Beside", TENANT).await;
     assert_eq!(beside["userErrors"], json!([]));
 }

@@ -19,6 +19,7 @@ mod team_reading;
 mod team_safety;
 mod team_world;
 mod teams;
+mod tenants;
 mod world;
 
 mod crashes;
