@@ -253,7 +253,7 @@ impl<E: Executor> GuardedExecutor<E> {
         guard::check_size(&request.query, &self.limits)?;
         let document = parse(&request.query)?;
         let kind = kind_of(select(&document, request.operation_name.as_deref())?);
-        let measure = guard::check(&document, &self.limits)?;
+        let measure = guard::check(&document, &request.variables, &self.limits)?;
         if measure.introspects() && !view.schema {
             return Err(Box::new(self.introspection_refused()));
         }

@@ -7,11 +7,14 @@
 use std::collections::HashMap;
 
 use async_graphql::{
-    Name, Positioned, ServerError,
-    parser::types::{ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet},
+    Name, Positioned, ServerError, Variables,
+    parser::types::{
+        Directive, ExecutableDocument, Field, FragmentDefinition, OperationDefinition, Selection,
+        SelectionSet,
+    },
 };
 
-use super::{error::ErrorCode, options::TransportOptions};
+use super::{error::ErrorCode, options::TransportOptions, weight::Weights};
 
 /// Fields below one another under `__schema` or `__type`. The introspection query of graphql 16 has 14.
 const MAX_INTROSPECTION_DEPTH: usize = 20;
@@ -33,6 +36,7 @@ pub(super) struct Limits {
     pub(super) aliases: usize,
     pub(super) root_fields: usize,
     pub(super) directives: usize,
+    pub(super) argument_bytes: usize,
     pub(super) depth: usize,
 }
 
@@ -44,6 +48,7 @@ impl Limits {
             aliases: options.max_aliases,
             root_fields: options.max_root_fields,
             directives: options.max_directives,
+            argument_bytes: options.max_argument_bytes,
             depth: options.max_depth,
         }
     }
@@ -55,6 +60,8 @@ pub(super) struct Measure {
     selections: usize,
     aliases: usize,
     directives: usize,
+    /// What all arguments weigh, with the values of variables filled in.
+    argument_bytes: usize,
     depth: usize,
     /// Fields of the part itself, without those below them.
     own_fields: usize,
@@ -77,6 +84,7 @@ impl Measure {
         self.selections = self.selections.saturating_add(other.selections);
         self.aliases = self.aliases.saturating_add(other.aliases);
         self.directives = self.directives.saturating_add(other.directives);
+        self.argument_bytes = self.argument_bytes.saturating_add(other.argument_bytes);
         self.depth = self.depth.max(other.depth);
         self.own_fields = self.own_fields.saturating_add(other.own_fields);
         self.type_lists = self.type_lists.max(other.type_lists);
@@ -95,7 +103,6 @@ impl Measure {
             aliases: self
                 .aliases
                 .saturating_add(usize::from(field.alias.is_some())),
-            directives: self.directives.saturating_add(field.directives.len()),
             depth: self.depth.saturating_add(1),
             own_fields: 1,
             type_lists: self.type_lists + usize::from(is_type_list(name)),
@@ -133,31 +140,27 @@ pub(super) fn check_size(document: &str, limits: &Limits) -> Result<(), ServerEr
 /// Measures a document and refuses it when it asks for too much.
 pub(super) fn check(
     document: &ExecutableDocument,
+    variables: &Variables,
     limits: &Limits,
 ) -> Result<Measure, ServerError> {
     let mut counter = Counter {
         document,
+        weights: Weights::new(document, variables),
         known: HashMap::new(),
         open: Vec::new(),
     };
     let mut operations = Measure::default();
     for (_, operation) in document.operations.iter() {
-        let mut measure = counter.selection_set(&operation.node.selection_set.node)?;
-        measure.directives = measure
-            .directives
-            .saturating_add(operation.node.directives.len());
+        let measure = counter.operation(&operation.node)?;
         check_one(&measure, limits)?;
         operations.beside(measure);
     }
     check_total(&operations, limits)?;
-    let mut everything = operations.selections;
+    let mut everything = operations;
     for name in document.fragments.keys() {
-        everything = everything.saturating_add(counter.fragment(name)?.selections);
+        everything.beside(counter.fragment(name)?);
     }
-    let limit = limits
-        .expanded_selections
-        .saturating_mul(DEFINITIONS_FACTOR);
-    within(everything, limit, "selections in all definitions")?;
+    check_definitions(&everything, limits)?;
     Ok(operations)
 }
 
@@ -183,11 +186,32 @@ fn check_total(measure: &Measure, limits: &Limits) -> Result<(), ServerError> {
     within(measure.selections, limits.expanded_selections, "selections")?;
     within(measure.aliases, limits.aliases, "aliases")?;
     within(measure.directives, limits.directives, "directives")?;
+    within(
+        measure.argument_bytes,
+        limits.argument_bytes,
+        "bytes of arguments and variables",
+    )?;
     let introspection = measure.introspection_selections;
     within(
         introspection,
         MAX_INTROSPECTION_SELECTIONS,
         "selections of the schema",
+    )
+}
+
+/// Compares what validation walks for each definition by itself.
+fn check_definitions(measure: &Measure, limits: &Limits) -> Result<(), ServerError> {
+    let limit = |limit: usize| limit.saturating_mul(DEFINITIONS_FACTOR);
+    let (selections, bytes) = (limits.expanded_selections, limits.argument_bytes);
+    within(
+        measure.selections,
+        limit(selections),
+        "selections in all definitions",
+    )?;
+    within(
+        measure.argument_bytes,
+        limit(bytes),
+        "bytes of arguments and variables in all definitions",
     )
 }
 
@@ -218,12 +242,37 @@ fn too_deep(what: &str, depth: usize, limit: usize) -> ServerError {
 /// Counts a document with memory for each fragment.
 struct Counter<'a> {
     document: &'a ExecutableDocument,
+    weights: Weights<'a>,
     known: HashMap<&'a str, Measure>,
     /// The fragments that are being counted, outermost first.
     open: Vec<&'a str>,
 }
 
 impl<'a> Counter<'a> {
+    fn operation(&mut self, operation: &'a OperationDefinition) -> Result<Measure, ServerError> {
+        let mut measure = self.selection_set(&operation.selection_set.node)?;
+        self.directives(&mut measure, &operation.directives);
+        for definition in &operation.variable_definitions {
+            self.directives(&mut measure, &definition.node.directives);
+        }
+        Ok(measure)
+    }
+
+    fn field(&mut self, field: &'a Field) -> Result<Measure, ServerError> {
+        let mut measure = self.selection_set(&field.selection_set.node)?.under(field);
+        let bytes = self.weights.arguments(&field.arguments);
+        measure.argument_bytes = measure.argument_bytes.saturating_add(bytes);
+        self.directives(&mut measure, &field.directives);
+        Ok(measure)
+    }
+
+    /// Adds directives with their arguments.
+    fn directives(&self, measure: &mut Measure, directives: &[Positioned<Directive>]) {
+        let bytes = self.weights.directives(directives);
+        measure.directives = measure.directives.saturating_add(directives.len());
+        measure.argument_bytes = measure.argument_bytes.saturating_add(bytes);
+    }
+
     fn selection_set(&mut self, set: &'a SelectionSet) -> Result<Measure, ServerError> {
         let mut measure = Measure::default();
         for selection in &set.items {
@@ -234,19 +283,14 @@ impl<'a> Counter<'a> {
 
     fn selection(&mut self, selection: &'a Selection) -> Result<Measure, ServerError> {
         let mut measure = match selection {
-            Selection::Field(field) => {
-                let below = self.selection_set(&field.node.selection_set.node)?;
-                return Ok(below.under(&field.node));
-            }
+            Selection::Field(field) => return self.field(&field.node),
             Selection::InlineFragment(inline) => {
                 self.selection_set(&inline.node.selection_set.node)?
             }
             Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node)?,
         };
         measure.selections = measure.selections.saturating_add(1);
-        measure.directives = measure
-            .directives
-            .saturating_add(selection.directives().len());
+        self.directives(&mut measure, selection.directives());
         Ok(measure)
     }
 
@@ -261,9 +305,7 @@ impl<'a> Counter<'a> {
         };
         self.enter(name, fragment)?;
         let mut measure = self.selection_set(&fragment.node.selection_set.node)?;
-        measure.directives = measure
-            .directives
-            .saturating_add(fragment.node.directives.len());
+        self.directives(&mut measure, &fragment.node.directives);
         self.open.pop();
         self.known.insert(name, measure);
         Ok(measure)
@@ -293,6 +335,7 @@ impl<'a> Counter<'a> {
 #[cfg(test)]
 mod tests {
     use async_graphql::parser::parse_query;
+    use serde_json::{Value as Json, json};
 
     use super::{
         super::{error::code_of, toy},
@@ -308,10 +351,12 @@ mod tests {
     }
 
     fn verdict(document: &str) -> Result<Measure, ServerError> {
-        check(
-            &parse_query(document).expect("a document of a test"),
-            &limits(),
-        )
+        weighed(document, json!({}), &limits())
+    }
+
+    fn weighed(document: &str, variables: Json, limits: &Limits) -> Result<Measure, ServerError> {
+        let document = parse_query(document).expect("a document of a test");
+        check(&document, &Variables::from_json(variables), limits)
     }
 
     fn refused(document: &str) -> String {
@@ -369,6 +414,67 @@ mod tests {
     }
 
     #[test]
+    fn value_of_a_variable_counts_at_each_mention_wherever_it_is() {
+        // A text of 68 bytes weighs 100.
+        let text = "x".repeat(68);
+        let sent = json!({ "v": text });
+        let cases = [
+            ("query($v: T) { a(x: $v) }", 100),
+            ("query($v: T) { a(x: $v, y: [$v, { z: $v }]) }", 364),
+            ("query($v: T) { a @d(x: $v) ... @d(x: $v) { b } }", 200),
+            ("query($v: T) @d(x: $v) { a }", 100),
+            ("query($v: T, $w: T @d(x: $v)) { a }", 100),
+            (
+                "query($v: T) { a { ...F } b { ...F } } fragment F on T @d(x: $v) { c(x: $v) }",
+                400,
+            ),
+            (
+                "query A($v: T) { a(x: $v) } query B($v: T) { b(x: $v) }",
+                200,
+            ),
+        ];
+        for (document, bytes) in cases {
+            let measure = weighed(document, sent.clone(), &limits()).expect("a small document");
+            assert_eq!(measure.argument_bytes, bytes, "{document}");
+        }
+        for (document, bytes) in [
+            (
+                "{ a { ...F } b { ...F } } fragment F on T { c(x: [\"abcd\", 1]) }",
+                200,
+            ),
+            ("query($v: T = \"abcd\") { a(x: $v) }", 36),
+            ("{ a(x: $unknown) }", 32),
+        ] {
+            assert_eq!(measured(document).argument_bytes, bytes, "{document}");
+        }
+    }
+
+    #[test]
+    fn variables_are_refused_for_what_their_mentions_come_to_and_the_error_says_how_much() {
+        let limits = Limits {
+            argument_bytes: 500,
+            ..limits()
+        };
+        let told = |document: &str| {
+            let sent = json!({ "v": "x".repeat(68) });
+            let error = weighed(document, sent, &limits).expect_err("more than the limit");
+            assert_eq!(code_of(&error), Some("COST_LIMIT_EXCEEDED"));
+            error.message
+        };
+        let often =
+            told("query($v: T) { a(x: [$v, $v]) ...F ...F } fragment F on T { b(x: [$v, $v]) }");
+        assert!(
+            often.contains("variables") && often.contains("696; the limit is 500"),
+            "{often}"
+        );
+        let unused: String = (0..26)
+            .map(|n| format!(" fragment F{n} on T {{ a(x: $v) }}"))
+            .collect();
+        let unused = told(&format!("query($v: T) {{ a }} {unused}"));
+        assert!(unused.contains("2600; the limit is 2500"), "{unused}");
+    }
+
+    #[test]
     fn fragments_that_nothing_spreads_are_counted_too() {
         let fields = "a ".repeat(30);
         let unused: String = (0..6)
@@ -423,7 +529,8 @@ mod tests {
         let document = parse_query(include_str!("testdata/introspection.graphql"))
             .expect("a document of a test");
         let limits = Limits::of(&TransportOptions::default());
-        let measure = check(&document, &limits).expect("a document within the limits");
+        let measure =
+            check(&document, &Variables::default(), &limits).expect("a document within the limits");
         assert!(measure.introspects());
         assert_eq!(measure.depth, 1);
         assert_eq!(

@@ -28,6 +28,7 @@ mod params;
 mod presence;
 mod request_id;
 mod sse;
+mod weight;
 mod ws;
 
 #[cfg(test)]

@@ -25,6 +25,9 @@ pub struct TransportOptions {
     pub max_root_fields: usize,
     /// Directives of a document, spreads written out.
     pub max_directives: usize,
+    /// Arguments of a document in bytes, with spreads written out and the values of variables filled in at each mention.
+    /// A few times the body, because a document may well use a large value more than once.
+    pub max_argument_bytes: usize,
     /// Fields below one another. What is below `__schema` and `__type` is counted apart.
     pub max_depth: usize,
     /// Whether authenticated callers may ask for the schema. Anonymous ones never may.
@@ -76,6 +79,7 @@ impl Default for TransportOptions {
             max_aliases: 50,
             max_root_fields: 20,
             max_directives: 100,
+            max_argument_bytes: 4 << 20,
             max_depth: 15,
             introspection: true,
             max_frame_bytes: 1 << 20,

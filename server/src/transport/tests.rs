@@ -305,6 +305,30 @@ async fn document_that_costs_too_much_is_told_its_cost_and_the_limit() {
 }
 
 #[tokio::test]
+async fn variable_costs_what_all_its_mentions_come_to() {
+    let options = TransportOptions {
+        max_argument_bytes: 150,
+        ..TransportOptions::default()
+    };
+    let app = app_with(options, door());
+    // A text of 68 bytes weighs 100.
+    for (fields, status) in [
+        ("a: find(id: $id)", StatusCode::OK),
+        ("a: find(id: $id) b: find(id: $id)", StatusCode::BAD_REQUEST),
+    ] {
+        let variables = json!({ "id": "x".repeat(68) });
+        let document = format!("query($id: ID!) {{ {fields} }}");
+        let body = json!({ "query": document, "variables": variables }).to_string();
+        let mut request = query(&document, NEW);
+        *request.body_mut() = Body::from(body);
+        let response = send(app.clone(), request).await;
+        assert_eq!(response.status(), status, "{fields}");
+        let refused = text(response).await.contains("200; the limit is 150");
+        assert_eq!(refused, status != StatusCode::OK, "{fields}");
+    }
+}
+
+#[tokio::test]
 async fn missing_and_ill_typed_variables_are_errors_of_the_request() {
     let document = "query($id: ID!, $filter: Filter) { find(id: $id, filter: $filter) }";
     for variables in [
