@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -38,6 +38,9 @@ pub struct FrontLimits {
     pub idle: Duration,
     /// How long a peer may take nothing of what is sent.
     pub stalled: Duration,
+    /// Time for what has begun when the server stops. A peer that takes a little now and then never stalls. A little
+    /// more than a request may take.
+    pub last: Duration,
 }
 
 impl Default for FrontLimits {
@@ -47,11 +50,12 @@ impl Default for FrontLimits {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             stalled: Duration::from_secs(30),
+            last: Duration::from_secs(35),
         }
     }
 }
 
-/// Serves `router` until `stopping` and until the last request is answered.
+/// Serves `router` until `stopping` and until the last request is answered, or [`FrontLimits::last`] is over.
 ///
 /// Never ends by itself: when the machine refuses a connection, the loop frees one and tries again.
 pub async fn serve(
@@ -60,12 +64,36 @@ pub async fn serve(
     limits: FrontLimits,
     stopping: CancellationToken,
 ) {
-    let connections = TaskTracker::new();
+    let connections = Connections::default();
     let accepting = accept(&listener, router, limits, &stopping, &connections);
     stopping.run_until_cancelled(accepting).await;
     drop(listener);
-    connections.close();
-    connections.wait().await;
+    connections.end(limits.last).await;
+}
+
+/// The connections that are open.
+#[derive(Default)]
+struct Connections {
+    tasks: TaskTracker,
+    cut: CancellationToken,
+}
+
+impl Connections {
+    fn start(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        let cut = self.cut.clone();
+        self.tasks.spawn(cut.run_until_cancelled_owned(connection));
+    }
+
+    /// Waits until all have ended, and after `last` cuts those that are left.
+    async fn end(&self, last: Duration) {
+        self.tasks.close();
+        if timeout(last, self.tasks.wait()).await.is_err() {
+            let left = self.tasks.len();
+            warn!(connections = left, "Cut what was not answered in time");
+            self.cut.cancel();
+            self.tasks.wait().await;
+        }
+    }
 }
 
 async fn accept(
@@ -73,7 +101,7 @@ async fn accept(
     router: Router,
     limits: FrontLimits,
     stopping: &CancellationToken,
-    connections: &TaskTracker,
+    connections: &Connections,
 ) {
     let seats = Seats::new(limits.connections);
     let mut refused = Refusals::default();
@@ -88,7 +116,7 @@ async fn accept(
         let seat = Arc::new(seats.take().await);
         // Small answers go out at once; where that cannot be had, they go out later.
         let _ = stream.set_nodelay(true);
-        connections.spawn(connection::serve(
+        connections.start(connection::serve(
             stream,
             seat,
             router.clone(),

@@ -137,6 +137,7 @@ fn limits() -> FrontLimits {
         head: NEVER,
         idle: NEVER,
         stalled: NEVER,
+        last: NEVER,
     }
 }
 
@@ -268,4 +269,28 @@ async fn stop_answers_what_has_begun_and_closes_the_rest() {
     front.gate.add_permits(1);
     assert!(busy.read("gone").await.ends_with("gone"));
     front.end().await;
+}
+
+#[tokio::test]
+async fn stop_waits_for_no_peer_longer_than_it_may() {
+    let front = Front::open(FrontLimits {
+        last: Duration::from_millis(50),
+        ..limits()
+    })
+    .await;
+    let mut busy = front.busy().await;
+    let mut slow = front.connect().await;
+    slow.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    slow.read("HTTP/1.1 200").await;
+    front.end().await;
+    busy.is_closed().await;
+    let mut rest = 0;
+    let reading = async {
+        let mut piece = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = slow.0.read(&mut piece).await {
+            rest += read;
+        }
+    };
+    timeout(PATIENCE, reading).await.expect("an end");
+    assert!(rest < 64 << 20, "a connection that outlived the stop");
 }
