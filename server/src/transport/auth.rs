@@ -35,7 +35,8 @@ pub trait Authenticator: Send + Sync + 'static {
         self.authenticate(credentials).await
     }
 
-    /// Names the caller, the same for each of their credentials, so that their sockets and streams can be counted.
+    /// Names the caller, the same for each of their credentials, so that their sockets and streams can be counted and
+    /// end when the credential names somebody else.
     fn caller(_session: &Self::Session) -> Option<String> {
         None
     }
@@ -78,6 +79,8 @@ pub(super) async fn authenticate<A: Authenticator>(
 }
 
 /// Asks the authenticator again, for no longer than `within`.
+///
+/// Refuses when the credential names somebody else by now: what has begun on the connection is the former caller's.
 pub(super) async fn recheck<A: Authenticator>(
     authenticator: &A,
     credentials: &Credentials,
@@ -85,10 +88,16 @@ pub(super) async fn recheck<A: Authenticator>(
     within: Duration,
 ) -> Result<Authenticated<A::Session>, AuthRefusal> {
     let answer = authenticator.recheck(credentials, session);
-    match time::timeout(within, answer).await {
-        Ok(answer) => answer,
-        Err(_) => Err(AuthRefusal::Unavailable),
+    let authenticated = match time::timeout(within, answer).await {
+        Ok(answer) => answer?,
+        Err(_) => return Err(AuthRefusal::Unavailable),
+    };
+    let name = |session: Option<&A::Session>| session.and_then(A::caller);
+    if name(session) == name(authenticated.session.as_ref()) {
+        return Ok(authenticated);
     }
+    let message = "The credential is of somebody else by now; connect again.";
+    Err(AuthRefusal::Unauthenticated(message.to_owned()))
 }
 
 /// Watches the credential of one socket or stream until it is dropped.

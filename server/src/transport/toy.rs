@@ -48,7 +48,7 @@ impl Authenticator for Door {
         credentials: &Credentials,
     ) -> Result<Authenticated<Session>, AuthRefusal> {
         let session = match credentials.authorization.as_deref() {
-            Some("Bearer good" | "Bearer once") => Some(Session("ada")),
+            Some("Bearer good" | "Bearer once" | "Bearer heir") => Some(Session("ada")),
             Some("Bearer blocked") => return Err(AuthRefusal::Forbidden("Blocked.".to_owned())),
             None if self.anonymous => None,
             _ => return Err(AuthRefusal::Unauthenticated("Sign in.".to_owned())),
@@ -66,6 +66,10 @@ impl Authenticator for Door {
     ) -> Result<Authenticated<Session>, AuthRefusal> {
         match credentials.authorization.as_deref() {
             Some("Bearer once") => Err(AuthRefusal::Unauthenticated("Withdrawn.".to_owned())),
+            Some("Bearer heir") => Ok(Authenticated {
+                session: Some(Session("ben")),
+                expires_at: None,
+            }),
             _ => self.authenticate(credentials).await,
         }
     }

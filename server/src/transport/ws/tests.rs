@@ -14,7 +14,7 @@ use axum::{
 use chrono::DateTime;
 use futures::{Sink, SinkExt, Stream, StreamExt, channel::mpsc};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -168,6 +168,8 @@ fn options() -> TransportOptions {
 }
 
 const SOON: Duration = Duration::from_millis(10);
+/// How long to wait for what is to come at once; generous, because machines are busy.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn init_that_does_not_come_closes_4408() {
@@ -354,6 +356,34 @@ async fn credential_that_is_withdrawn_closes_4401() {
     let mut client = Client::open(options, door, None);
     client.introduce("Bearer once").await;
     assert_eq!(client.closed().await, 4401);
+}
+
+#[tokio::test]
+async fn credential_that_names_somebody_else_by_now_closes_4401() {
+    let options = TransportOptions {
+        recheck: SOON,
+        ..options()
+    };
+    let mut client = Client::open(options, door(), None);
+    client.introduce("Bearer heir").await;
+    let closed = timeout(PATIENCE, client.closed()).await;
+    assert_eq!(closed.expect("an end of the socket"), 4401);
+}
+
+#[tokio::test]
+async fn operation_with_a_credential_of_somebody_else_by_now_is_refused() {
+    let mut client = Client::open(options(), door(), None);
+    client.introduce("Bearer heir").await;
+    assert_eq!(client.receive().await, json!({ "type": "connection_ack" }));
+    client.subscribe("a", "{ viewer }").await;
+    let answer = client.receive().await;
+    assert_eq!(answer["type"], "error", "{answer}");
+    let error = &answer["payload"][0];
+    assert_eq!(error["extensions"]["code"], "UNAUTHENTICATED", "{answer}");
+    assert_eq!(
+        error["message"],
+        "The credential is of somebody else by now; connect again."
+    );
 }
 
 #[tokio::test]
