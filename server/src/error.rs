@@ -66,7 +66,8 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// What only the operator can mend is told, and logged with its causes: nobody can do anything before.
+/// That only the operator can mend it is told; what it is goes to the log, because it names settings and parts of the
+/// installation, which callers cannot change and need not know.
 fn of_store(error: &StoreError) -> Failure {
     if !error.needs_operator() {
         return Failure::fault(error);
@@ -74,7 +75,7 @@ fn of_store(error: &StoreError) -> Failure {
     tracing::error!(error = %chain(error), "Nothing can be stored");
     Failure::Told(
         ErrorCode::ServiceUnavailable,
-        format!("Nothing can be stored at the moment: {error}."),
+        "Nothing can be stored at the moment.".to_owned(),
     )
 }
 
@@ -94,6 +95,26 @@ impl From<Failure> for async_graphql::Error {
             Failure::Told(code, message) => told(message, code.as_str()),
             Failure::NotFound(message) => told(message, "NOT_FOUND"),
             Failure::Conflict(message) | Failure::Fault(message) => Self::new(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::DbErr;
+
+    use super::*;
+
+    #[test]
+    fn what_only_the_operator_can_mend_is_told_without_a_word_of_the_installation() {
+        let cause = || DbErr::Custom("lockstep.db".to_owned());
+        for error in [
+            StoreError::Full(cause()),
+            StoreError::Disk(cause()),
+            StoreError::ReadOnly(cause()),
+        ] {
+            let told = async_graphql::Error::from(Failure::from(error));
+            assert_eq!(told.message, "Nothing can be stored at the moment.");
         }
     }
 }
