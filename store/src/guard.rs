@@ -68,14 +68,13 @@ impl Store {
         preview: bool,
     ) -> Result<(Run, Verdict), StoreError> {
         self.leave_unobtainable(lease).await?;
-        // Counted before the last owner is spared, who is one of those who would go.
-        let ruled = self.rule_users(lease, rules).await?;
-        let protected_owner = self.protect_last_owner(lease).await?;
         let mut held = Vec::new();
-        for ruled in ruled {
+        for ruled in self.rule_users(lease, rules).await? {
             self.hold_users(lease, &ruled, preview).await?;
             held.extend_from_slice(ruled.ruling.excesses());
         }
+        // After the holds: an owner who is one of too many waits with them, and is remembered like them.
+        let protected_owner = self.protect_last_owner(lease).await?;
         self.order_moves(lease).await?;
         let run = self.report(lease, GUARDING).await?;
         let verdict = Verdict {
@@ -259,10 +258,9 @@ impl Store {
             }
             Ruling::Held(excesses) => {
                 for excess in excesses {
-                    self.hold_still(lease, earlier, *limit, excess).await?;
-                }
-                if !preview {
-                    self.let_go(lease, place, *limit, earlier).await?;
+                    let all = Condition::all();
+                    self.hold_still(lease, earlier, *limit, excess, &all)
+                        .await?;
                 }
             }
         }
@@ -429,13 +427,14 @@ impl Store {
     }
 
     /// Holds planned rows of a category that earlier runs held and no owner raised the limit for. Returns how many there are
-    /// that nothing else holds in this run.
+    /// that nothing else holds in this run. `which` restricts the rows.
     pub(crate) async fn hold_still(
         &self,
         lease: &Lease,
         earlier: &[HeldGroup],
         limit: ChangeLimit,
         excess: &Excess,
+        which: &Condition,
     ) -> Result<u64, StoreError> {
         let still = Reworded {
             outcome: ChangeOutcome::Held,
@@ -447,15 +446,16 @@ impl Store {
         };
         let category = Some(excess.category);
         let mut count = 0;
-        let of_category = earlier.iter().filter(|group| {
-            group.held.category == excess.category && !group.held.terms.is_raised_by(limit)
-        });
+        let of_category = earlier
+            .iter()
+            .filter(|group| group.held.category == excess.category && !group.is_raised_by(limit));
         let places: Vec<i64> = of_category.flat_map(|group| group.places.clone()).collect();
         for places in places.chunks(rows_per_statement(1)) {
             let places: Vec<i64> = planned(lease)
                 .select_only()
                 .column(run_change::Column::Sequence)
                 .filter(run_change::Column::Sequence.is_in(places.iter().copied()))
+                .filter(which.clone())
                 .into_tuple()
                 .all(self.db())
                 .await

@@ -2,7 +2,8 @@
 //!
 //! A fact of its own and not a look at what the latest run left, so that it outlives runs that fail, previews, and the
 //! change logs of old runs. It is written when a run holds a change, and ends with what ends the wait: the directory lists
-//! the object again, an owner raises the limit, or what it would have changed is gone by itself.
+//! the object again, or the change is made because an owner raised the limit, or by itself. It does not end when the change
+//! is only planned: a run that is canceled or fails makes nothing, and an owner can take back what was raised.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +25,6 @@ use uuid::Uuid;
 
 use crate::column::{rows_per_statement, to_json};
 use crate::guard::GUARDING;
-use crate::lookup::among;
 use crate::place::{STRETCH, between, is_unmade, last_place, next_places};
 use crate::run_tx::RunTx;
 use crate::team_guard::REMOVALS;
@@ -87,12 +87,6 @@ impl Place {
         }
     }
 
-    /// Rows of some objects.
-    pub(crate) fn of(&self, objects: &[Uuid]) -> Condition {
-        let those = self.object.is_in(objects.iter().copied());
-        self.rows.clone().add(those)
-    }
-
     /// The fact and the row are about the same thing.
     fn is_same(&self) -> Condition {
         let object = Expr::col((held_change::Entity, held_change::Column::ObjectId))
@@ -126,21 +120,6 @@ impl Place {
             .to_owned();
         Expr::SubQuery(None, Box::new(terms.into()))
     }
-
-    /// Whether a fact is of a row that is planned.
-    fn is_planned(&self, lease: &Lease) -> Expr {
-        let mut rows = Query::select();
-        rows.column(self.object)
-            .from(run_change::Entity)
-            .cond_where(self.planned(lease));
-        let object = Expr::col(held_change::Column::ObjectId);
-        if !self.by_member {
-            return among(object, rows);
-        }
-        rows.column(run_change::Column::MemberId);
-        let member = Expr::col(held_change::Column::MemberId);
-        among(Expr::tuple([object, member]), rows)
-    }
 }
 
 /// Changes that were held under the same terms and that a plan wants still.
@@ -153,6 +132,32 @@ pub(crate) struct HeldGroup {
     pub(crate) held: Held,
     /// Where they are in the plan.
     pub(crate) places: Vec<i64>,
+    /// The terms as they are stored.
+    text: String,
+}
+
+impl HeldGroup {
+    /// Whether an owner has raised the limit since.
+    pub(crate) fn is_raised_by(&self, limit: ChangeLimit) -> bool {
+        let limit = judged_by(limit, self.of_all_teams);
+        self.held.terms.is_raised_by(limit)
+    }
+}
+
+/// The limit that changes are judged by: a maximum is one of each team, all teams together have none.
+fn judged_by(limit: ChangeLimit, of_all_teams: bool) -> ChangeLimit {
+    let maximum = limit.maximum.filter(|_| !of_all_teams);
+    ChangeLimit { maximum, ..limit }
+}
+
+/// A row of the plan that takes someone out of a team.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taken {
+    pub(crate) sequence: i64,
+    /// Whether into another team.
+    pub(crate) is_moved: bool,
+    /// How many members the team has.
+    pub(crate) out_of: u64,
 }
 
 /// Terms as they are stored. Two that are the same have the same text.
@@ -165,15 +170,6 @@ struct StoredTerms {
 }
 
 impl StoredTerms {
-    fn of(group: &HeldGroup) -> Self {
-        Self {
-            category: group.held.category,
-            of_all_teams: group.of_all_teams,
-            limit: group.held.terms.limit,
-            out_of: group.held.terms.out_of,
-        }
-    }
-
     fn text(&self) -> String {
         to_json(self).to_string()
     }
@@ -195,7 +191,7 @@ pub(crate) struct Cause {
 }
 
 impl Cause {
-    /// `earlier` is what was held before.
+    /// `earlier` is what was held before. What no limit holds leaves its terms as they are.
     pub(crate) fn of(
         excess: &Excess,
         limit: ChangeLimit,
@@ -206,11 +202,21 @@ impl Cause {
             terms: StoredTerms {
                 category: excess.category,
                 of_all_teams,
-                limit,
+                limit: judged_by(limit, of_all_teams),
                 out_of: excess.out_of,
             },
-            raised: raised(earlier, limit),
+            raised: match excess.category {
+                HoldCategory::EmptySource | HoldCategory::AllUsersGone => BTreeSet::new(),
+                _ => raised(earlier, limit),
+            },
         }
+    }
+
+    /// The same of another number of objects.
+    fn out_of(&self, out_of: u64) -> Self {
+        let mut cause = self.clone();
+        cause.terms.out_of = out_of;
+        cause
     }
 }
 
@@ -218,8 +224,8 @@ impl Cause {
 fn raised(earlier: &[HeldGroup], limit: ChangeLimit) -> BTreeSet<String> {
     earlier
         .iter()
-        .filter(|group| group.held.terms.is_raised_by(limit))
-        .map(|group| StoredTerms::of(group).text())
+        .filter(|group| group.is_raised_by(limit))
+        .map(|group| group.text.clone())
         .collect()
 }
 
@@ -304,10 +310,13 @@ fn done(integration: IntegrationId) -> [(HeldKind, Expr); 4] {
         .and_where(user_link::Column::IntegrationId.eq(integration.0))
         .and_where(object().equals((user_link::Entity, user_link::Column::UserId)))
         .to_owned();
-    let deactivated = Query::select()
+    let user = Query::select()
         .expr(Expr::val(1))
         .from(platform_user::Entity)
         .and_where(object().equals((platform_user::Entity, platform_user::Column::Id)))
+        .to_owned();
+    let deactivated = user
+        .clone()
         .and_where(platform_user::Column::Status.eq(UserStatus::Deactivated.as_str()))
         .to_owned();
     let in_use = Query::select()
@@ -327,12 +336,11 @@ fn done(integration: IntegrationId) -> [(HeldKind, Expr); 4] {
         )
         .and_where(membership::Column::Origin.ne(MembershipOriginKind::Manual.as_str()))
         .to_owned();
-    let departed = Expr::exists(linked.clone())
-        .not()
-        .or(Expr::exists(deactivated));
+    let departed = Expr::exists(linked).not().or(Expr::exists(deactivated));
     [
         (HeldKind::Departure, departed),
-        (HeldKind::Address, Expr::exists(linked).not()),
+        // Not linked yet is whoever is to be linked by the plan that moves the address.
+        (HeldKind::Address, Expr::exists(user).not()),
         (HeldKind::Archival, Expr::exists(in_use).not()),
         (HeldKind::Removal, Expr::exists(member).not()),
     ]
@@ -447,45 +455,24 @@ impl Store {
                 }
             }
         }
-        let group = |((object, terms), places): ((Option<Uuid>, String), Vec<i64>)| {
-            let terms = StoredTerms::read(&terms)?;
+        let group = |((object, text), places): ((Option<Uuid>, String), Vec<i64>)| {
+            let terms = StoredTerms::read(&text)?;
             Ok(HeldGroup {
                 object,
                 of_all_teams: terms.of_all_teams,
                 held: Held {
                     category: terms.category,
                     terms: Terms {
-                        limit: terms.limit,
+                        limit: judged_by(terms.limit, terms.of_all_teams),
                         out_of: terms.out_of,
                     },
                     count: places.len() as u64,
                 },
                 places,
+                text,
             })
         };
         found.into_iter().map(group).collect()
-    }
-
-    /// Ends what is held under terms that an owner has raised since, as far as the plan is to make it.
-    pub(crate) async fn let_go(
-        &self,
-        lease: &Lease,
-        place: &Place,
-        limit: ChangeLimit,
-        earlier: &[HeldGroup],
-    ) -> Result<(), StoreError> {
-        let Some(under) = under(&raised(earlier, limit)) else {
-            return Ok(());
-        };
-        let tx = self.begin_run(lease, GUARDING).await?;
-        facts(lease.integration_id, place.kind)
-            .filter(under)
-            .filter(place.is_planned(lease))
-            .exec(&tx)
-            .await
-            .map_err(StoreError::of(WRITE))?;
-        tx.commit(WRITE).await?;
-        Ok(())
     }
 
     /// Remembers which rows of the plan are held, a batch a transaction. What was held before keeps its terms, unless an
@@ -516,22 +503,31 @@ impl Store {
         Ok(())
     }
 
-    /// Ends what is held of teams that an owner switched the rule off for, and of their members: the owner said what becomes
-    /// of them.
-    pub(crate) async fn forget_teams(
+    /// Remembers removals that are held, under terms of the teams that they are from.
+    pub(crate) async fn remember_taken(
         &self,
         lease: &Lease,
-        teams: &BTreeSet<Uuid>,
+        cause: &Cause,
+        taken: &[Taken],
     ) -> Result<(), StoreError> {
-        let integration = lease.integration_id;
-        if teams.is_empty() || !is_any_held(self.db(), integration).await? {
+        let mut alike: BTreeMap<(bool, u64), Vec<i64>> = BTreeMap::new();
+        for one in taken {
+            let kind = (one.is_moved, one.out_of);
+            alike.entry(kind).or_default().push(one.sequence);
+        }
+        if alike.is_empty() {
             return Ok(());
         }
-        for kind in [HeldKind::Archival, HeldKind::Removal] {
-            let tx = self.begin_run(lease, GUARDING).await?;
-            forget(&tx, integration, kind, teams.iter().copied()).await?;
-            tx.commit(WRITE).await?;
+        let [removals, moves] = Place::removals();
+        let tx = self.begin_run(lease, GUARDING).await?;
+        for ((is_moved, out_of), places) in alike {
+            let place = if is_moved { &moves } else { &removals };
+            let cause = cause.out_of(out_of);
+            for places in places.chunks(rows_per_statement(1)) {
+                write_facts(&tx, lease, place, &cause, places, self.now()).await?;
+            }
         }
+        tx.commit(WRITE).await?;
         Ok(())
     }
 

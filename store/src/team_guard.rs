@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lockstep_domain::{
     ChangeAction, ChangeLimit, ChangeOutcome, InboundRules, MembershipOriginKind, RecordOrigin,
-    TeamArchivalReason, TeamFields, TeamId, TeamStatus,
+    TeamArchivalReason, TeamFields, TeamId, TeamStatus, UserStatus,
 };
-use lockstep_entity::{membership, run_change, team};
+use lockstep_entity::{membership, platform_user, run_change, team};
 use lockstep_sync::guard::{Excess, Loss, all_removals, archivals, member_removals};
 use lockstep_sync::held::{Held, Ruling, Terms, base, rule, waiting};
 use sea_orm::sea_query::{Expr, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, JsonValue, PaginatorTrait as _,
-    QueryFilter as _, QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, ExprTrait as _, JsonValue,
+    PaginatorTrait as _, QueryFilter as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
 use crate::column::{count, from_json, rows_per_statement};
-use crate::held::{Cause, HeldGroup, Place};
+use crate::held::{Cause, HeldGroup, Place, Taken};
 use crate::lookup::{among, one_of};
 use crate::place::{STRETCH, between, is_unmade, last_place};
 use crate::plan::planned;
@@ -41,6 +41,31 @@ struct Archival {
     is_rule_off: bool,
 }
 
+/// The archivals of a plan.
+#[derive(Clone, Copy)]
+struct Archivals<'a> {
+    /// Teams that an owner switched the rule off for.
+    off: &'a BTreeSet<Uuid>,
+    /// The others.
+    counted: &'a [Archival],
+}
+
+/// A row of the plan that may take someone out of a team: its place, the action, the team, and the one that is left for it.
+type Leaving = (i64, String, Option<Uuid>, Option<Uuid>);
+
+/// Whom a row takes out of one of some teams.
+fn taken(row: &Leaving, sizes: &BTreeMap<Uuid, u64>) -> Option<Taken> {
+    let (sequence, action, team, from) = row;
+    let size = |team: &Option<Uuid>| sizes.get(team.as_ref()?).copied();
+    let moved = size(from);
+    let removed = || size(team).filter(|_| REMOVALS.contains(&action.as_str()));
+    Some(Taken {
+        sequence: *sequence,
+        is_moved: moved.is_some(),
+        out_of: moved.or_else(removed)?,
+    })
+}
+
 impl Store {
     /// Holds archivals, and losses of single teams, that are over their limits or were held by earlier runs, with whatever
     /// follows from them (D-48). Remembers what is held, unless the run only shows what would be.
@@ -55,11 +80,12 @@ impl Store {
             .into_iter()
             .partition(|archival| archival.is_rule_off);
         let off: BTreeSet<Uuid> = off.into_iter().map(|archival| archival.team).collect();
-        if !preview {
-            self.forget_teams(lease, &off).await?;
-        }
         let archivals = self.hold_archivals(lease, rules, &counted, preview).await?;
-        let removals = self.hold_removals(lease, rules, &off, preview).await?;
+        let both = Archivals {
+            off: &off,
+            counted: &counted,
+        };
+        let removals = self.hold_removals(lease, rules, both, preview).await?;
         Ok(archivals.into_iter().chain(removals).collect())
     }
 
@@ -90,10 +116,9 @@ impl Store {
             }
             Ruling::Held(excesses) => {
                 for excess in excesses {
-                    self.hold_still(lease, &earlier, limit, excess).await?;
-                }
-                if !preview {
-                    self.let_go(lease, &place, limit, &earlier).await?;
+                    let all = Condition::all();
+                    self.hold_still(lease, &earlier, limit, excess, &all)
+                        .await?;
                 }
             }
         }
@@ -108,16 +133,14 @@ impl Store {
         &self,
         lease: &Lease,
         rules: &InboundRules,
-        off: &BTreeSet<Uuid>,
+        archivals: Archivals<'_>,
         preview: bool,
     ) -> Result<Option<Excess>, StoreError> {
         let limit = rules.limits.member_removals_per_team;
-        let mut earlier = Vec::new();
-        for place in Place::removals() {
-            earlier.extend(self.still_wanted(lease, &place).await?);
-        }
-        earlier.retain(|group| group.object.is_some_and(|team| !off.contains(&team)));
-        let earlier = HeldRemovals(earlier);
+        let earlier = self.earlier_removals(lease, archivals.off).await?;
+        let with_teams = self
+            .hold_archivals_with(lease, archivals.counted, &earlier, limit)
+            .await?;
         // Counted before those of single teams are held.
         let all = self.excess_of_removals(lease, rules, &earlier).await?;
         let of_teams = self
@@ -133,33 +156,83 @@ impl Store {
                 self.remember(lease, &removals, &cause, which).await?;
             }
         }
-        let still = self.hold_earlier(lease, &earlier, limit).await?;
-        if !preview {
-            for place in Place::removals() {
-                self.let_go(lease, &place, limit, &earlier.0).await?;
-            }
-        }
-        Ok(match all.or(of_teams) {
-            Some(excess) => Some(Excess {
-                count: excess.count + still.as_ref().map_or(0, |still| still.count),
-                ..excess
-            }),
-            None => still,
-        })
+        let still = self.hold_earlier(lease, &earlier.0, limit).await?;
+        let add = |sum: Option<Excess>, more: Excess| {
+            let count = sum.as_ref().map_or(0, |sum| sum.count) + more.count;
+            Some(Excess {
+                count,
+                ..sum.unwrap_or(more)
+            })
+        };
+        let waiting = [with_teams, still].into_iter().flatten();
+        Ok(waiting.fold(all.or(of_teams), add))
     }
 
-    /// Holds what is planned still of what earlier runs held and no owner raised the limit for.
-    async fn hold_earlier(
+    /// Returns what earlier runs held of the members of teams and the plan wants still. Of teams that are archived nothing
+    /// waits: who archived them said what becomes of their members.
+    async fn earlier_removals(
         &self,
         lease: &Lease,
+        off: &BTreeSet<Uuid>,
+    ) -> Result<HeldRemovals, StoreError> {
+        let mut earlier = Vec::new();
+        for place in Place::removals() {
+            earlier.extend(self.still_wanted(lease, &place).await?);
+        }
+        let teams: BTreeSet<Uuid> = earlier.iter().filter_map(|group| group.object).collect();
+        let teams: Vec<Uuid> = teams.into_iter().collect();
+        let archived = archived_now(self.db(), lease, &teams).await?;
+        let waits = |team: Uuid| !off.contains(&team) && !archived.contains(&team);
+        earlier.retain(|group| group.object.is_some_and(waits));
+        Ok(HeldRemovals(earlier))
+    }
+
+    /// Holds archivals of teams with members whose removal waits still: without the team the wait would be for nothing.
+    async fn hold_archivals_with(
+        &self,
+        lease: &Lease,
+        archivals: &[Archival],
         earlier: &HeldRemovals,
         limit: ChangeLimit,
     ) -> Result<Option<Excess>, StoreError> {
-        let held: Vec<Held> = earlier.0.iter().map(|group| group.held).collect();
+        let (mut count, mut held, mut because) = (0, Vec::new(), None);
+        for archival in archivals {
+            let of_team = earlier.of_team(archival.team);
+            if let Some(excess) = self.hold_earlier(lease, &of_team, limit).await? {
+                count += excess.count;
+                held.push(archival.change);
+                because = Some(excess);
+            }
+        }
+        let Some(excess) = because.map(|excess| Excess { count, ..excess }) else {
+            return Ok(None);
+        };
+        self.hold_those(lease, &held, &excess).await?;
+        for changes in held.chunks(rows_per_statement(1)) {
+            let follows = run_change::Column::DependsOn.is_in(changes.iter().copied());
+            let follows = Condition::all().add(follows);
+            self.hold_rows(lease, follows, &excess).await?;
+        }
+        Ok(Some(excess))
+    }
+
+    /// Holds what is planned still of what earlier runs held and no owner raised the limit for. Whoever leaves the platform
+    /// leaves the teams as well.
+    async fn hold_earlier(
+        &self,
+        lease: &Lease,
+        earlier: &[HeldGroup],
+        limit: ChangeLimit,
+    ) -> Result<Option<Excess>, StoreError> {
+        let waits = earlier.iter().filter(|group| !group.is_raised_by(limit));
+        let held: Vec<Held> = waits.map(|group| group.held).collect();
         let Some(excess) = waiting(&held, limit).into_iter().next() else {
             return Ok(None);
         };
-        let count = self.hold_still(lease, &earlier.0, limit, &excess).await?;
+        let which = of_who_stays(lease);
+        let count = self
+            .hold_still(lease, earlier, limit, &excess, &which)
+            .await?;
         Ok((count > 0).then_some(Excess { count, ..excess }))
     }
 
@@ -201,46 +274,32 @@ impl Store {
         let Some(excess) = excess else {
             return Ok(None);
         };
-        let over: BTreeSet<Uuid> = over.iter().map(|team| team.0).collect();
-        self.hold_taken_from(lease, &over, &excess).await?;
-        if preview {
-            return Ok(Some(excess));
-        }
-        // Teams of one size share their terms.
-        let mut by_size: BTreeMap<u64, Vec<Uuid>> = BTreeMap::new();
-        for loss in losses.iter().filter(|loss| over.contains(&loss.team.0)) {
-            by_size.entry(loss.had).or_default().push(loss.team.0);
-        }
-        for (size, teams) in by_size {
-            let of_size = Excess {
-                out_of: size,
-                ..excess.clone()
-            };
-            let cause = Cause::of(&of_size, limit, false, &earlier.0);
-            for teams in teams.chunks(rows_per_statement(1)) {
-                for place in Place::removals() {
-                    let which = place.of(teams);
-                    self.remember(lease, &place, &cause, which).await?;
-                }
-            }
-        }
+        let over: BTreeSet<TeamId> = over.into_iter().collect();
+        let sizes: BTreeMap<Uuid, u64> = losses
+            .iter()
+            .filter(|loss| over.contains(&loss.team))
+            .map(|loss| (loss.team.0, loss.had))
+            .collect();
+        let cause = (!preview).then(|| Cause::of(&excess, limit, false, &earlier.0));
+        self.hold_taken_from(lease, &sizes, &excess, cause.as_ref())
+            .await?;
         Ok(Some(excess))
     }
 
-    /// Holds what takes someone out of one of some teams, a move to another included.
+    /// Holds what takes someone out of one of some teams, of which the sizes are given, a move to another included; and
+    /// remembers it, when a cause is given.
     async fn hold_taken_from(
         &self,
         lease: &Lease,
-        teams: &BTreeSet<Uuid>,
+        sizes: &BTreeMap<Uuid, u64>,
         excess: &Excess,
+        cause: Option<&Cause>,
     ) -> Result<(), StoreError> {
         use run_change::Column;
-        type Row = (i64, String, Option<Uuid>, Option<Uuid>);
-        let is_left = |team: &Option<Uuid>| team.is_some_and(|team| teams.contains(&team));
         let (last, mut after) = (last_place(self.db(), lease).await?, 0);
         while after < last {
             let to = Ord::min(last, after + STRETCH);
-            let rows: Vec<Row> = between(lease.run_id.0, after, to)
+            let rows: Vec<Leaving> = between(lease.run_id.0, after, to)
                 .select_only()
                 .columns([
                     Column::Sequence,
@@ -254,11 +313,12 @@ impl Store {
                 .await
                 .map_err(StoreError::of("read planned changes"))?;
             after = to;
-            let takes = |(_, action, team, from): &Row| {
-                is_left(from) || REMOVALS.contains(&action.as_str()) && is_left(team)
-            };
-            let places: Vec<i64> = rows.iter().filter(|r| takes(r)).map(|r| r.0).collect();
+            let taken: Vec<Taken> = rows.iter().filter_map(|row| taken(row, sizes)).collect();
+            let places: Vec<i64> = taken.iter().map(|one| one.sequence).collect();
             self.hold_at(lease, &places, excess).await?;
+            if let Some(cause) = cause {
+                self.remember_taken(lease, cause, &taken).await?;
+            }
         }
         Ok(())
     }
@@ -370,6 +430,12 @@ impl Store {
 }
 
 impl HeldRemovals {
+    /// What was held of one team.
+    fn of_team(&self, team: Uuid) -> Vec<HeldGroup> {
+        let of_team = |group: &&HeldGroup| group.object == Some(team);
+        self.0.iter().filter(of_team).cloned().collect()
+    }
+
     /// Terms under which members of one team were too many.
     fn terms_of(&self, team: Uuid) -> impl Iterator<Item = Terms> {
         let of_team = move |group: &&HeldGroup| group.object == Some(team) && !group.of_all_teams;
@@ -418,19 +484,8 @@ async fn archived_among(
     lease: &Lease,
     teams: &[Uuid],
 ) -> Result<BTreeSet<Uuid>, StoreError> {
-    let mut found = BTreeSet::new();
+    let mut found = archived_now(db, lease, teams).await?;
     for chunk in teams.chunks(rows_per_statement(1)) {
-        let now: Vec<Uuid> = team::Entity::of_integration(lease.integration_id.0)
-            .select_only()
-            .column(team::Column::Id)
-            .filter(team::Column::Status.eq(TeamStatus::Archived.as_str()))
-            .filter(one_of(db, team::Column::Id, chunk.iter().copied()))
-            // One that comes back is in use again.
-            .filter(team::Column::Id.not_in_subquery(planned_teams(lease, ChangeAction::Unarchive)))
-            .into_tuple()
-            .all(db)
-            .await
-            .map_err(StoreError::of("read archived teams"))?;
         let soon: Vec<Option<Uuid>> = planned(lease)
             .select_only()
             .column(run_change::Column::PlatformId)
@@ -444,7 +499,33 @@ async fn archived_among(
             .all(db)
             .await
             .map_err(StoreError::of("read planned archivals"))?;
-        found.extend(now.into_iter().chain(soon.into_iter().flatten()));
+        found.extend(soon.into_iter().flatten());
+    }
+    Ok(found)
+}
+
+/// Which of some teams are archived, and stay so.
+async fn archived_now(
+    db: &impl ConnectionTrait,
+    lease: &Lease,
+    teams: &[Uuid],
+) -> Result<BTreeSet<Uuid>, StoreError> {
+    let mut found = BTreeSet::new();
+    for chunk in teams.chunks(rows_per_statement(1)) {
+        let now: Vec<Uuid> = team::Entity::of_integration(lease.integration_id.0)
+            .select_only()
+            .column(team::Column::Id)
+            .filter(team::Column::Status.eq(TeamStatus::Archived.as_str()))
+            .filter(one_of(db, team::Column::Id, chunk.iter().copied()))
+            // One that comes back is in use again.
+            .filter(
+                team::Column::Id.not_in_subquery(planned_objects(lease, ChangeAction::Unarchive)),
+            )
+            .into_tuple()
+            .all(db)
+            .await
+            .map_err(StoreError::of("read archived teams"))?;
+        found.extend(now);
     }
     Ok(found)
 }
@@ -462,16 +543,41 @@ fn follows(lease: &Lease, excess: &Excess) -> Condition {
     Condition::all().add(among(Expr::col(run_change::Column::DependsOn), causes))
 }
 
-/// Rows that remove someone from a team that the plan does not archive: what such a team loses is counted with it.
+/// Rows that remove someone from a team that is in use: what an archived team loses is counted with its archival.
 fn from_teams_in_use(lease: &Lease) -> Condition {
-    let archived = planned_teams(lease, ChangeAction::Archive);
+    let team = Expr::col(run_change::Column::PlatformId);
     Condition::all()
         .add(run_change::Column::Action.is_in(REMOVALS))
-        .add(run_change::Column::PlatformId.not_in_subquery(archived))
+        .add(among(team, teams_in_use(lease)))
 }
 
-/// Teams with which the plan does one thing.
-fn planned_teams(lease: &Lease, action: ChangeAction) -> SelectStatement {
+/// Rows of members who do not leave the platform.
+fn of_who_stays(lease: &Lease) -> Condition {
+    let departures = Query::select()
+        .columns([run_change::Column::Id, run_change::Column::PlatformId])
+        .from(run_change::Entity)
+        .and_where(run_change::Column::RunId.eq(lease.run_id.0))
+        .and_where(run_change::Column::Outcome.eq(ChangeOutcome::Planned.as_str()))
+        .and_where(run_change::Column::Action.eq(ChangeAction::Deactivate.as_str()))
+        .to_owned();
+    let returns = planned_objects(lease, ChangeAction::Reactivate);
+    let gone = Query::select()
+        .column(platform_user::Column::Id)
+        .from(platform_user::Entity)
+        .and_where(platform_user::Column::OrganizationId.eq(lease.organization_id.0))
+        .and_where(platform_user::Column::Status.eq(UserStatus::Deactivated.as_str()))
+        .and_where(platform_user::Column::Id.not_in_subquery(returns))
+        .to_owned();
+    let cause = Expr::col(run_change::Column::DependsOn);
+    let member = || Expr::col(run_change::Column::MemberId);
+    // Their own departure, not the one of a manager above.
+    let leaves = among(Expr::tuple([cause, member()]), departures);
+    let is_gone = among(member(), gone);
+    Condition::all().add(leaves.not()).add(is_gone.not())
+}
+
+/// Users or teams with which the plan does one thing.
+fn planned_objects(lease: &Lease, action: ChangeAction) -> SelectStatement {
     Query::select()
         .column(run_change::Column::PlatformId)
         .from(run_change::Entity)
@@ -481,12 +587,17 @@ fn planned_teams(lease: &Lease, action: ChangeAction) -> SelectStatement {
         .to_owned()
 }
 
+/// Teams that are in use after the plan.
 fn teams_in_use(lease: &Lease) -> SelectStatement {
+    let returns = planned_objects(lease, ChangeAction::Unarchive);
+    let goes = planned_objects(lease, ChangeAction::Archive);
+    let is_active = team::Column::Status.eq(TeamStatus::Active.as_str());
     Query::select()
         .column(team::Column::Id)
         .from(team::Entity)
         .and_where(team::Column::IntegrationId.eq(lease.integration_id.0))
-        .and_where(team::Column::Status.eq(TeamStatus::Active.as_str()))
+        .and_where(is_active.or(team::Column::Id.in_subquery(returns)))
+        .and_where(team::Column::Id.not_in_subquery(goes))
         .to_owned()
 }
 

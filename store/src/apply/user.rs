@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstep_domain::{AddressKey, ChangeOutcome, ChangeReasonCode, RunPhase};
+use lockstep_domain::{AddressKey, ChangeOutcome, ChangeReasonCode, HeldKind, RunPhase, UserId};
 use uuid::Uuid;
 
 use super::Applied;
@@ -11,6 +11,7 @@ use super::present::Present;
 use super::written::{Chunk, Settings};
 use crate::column::signed;
 use crate::dirty::{DirtyKey, USER};
+use crate::held::{forget, is_any_held};
 use crate::lease::Step;
 use crate::mirror::claimants;
 use crate::outcome::conclude;
@@ -42,6 +43,7 @@ impl Store {
             users: BTreeMap::new(),
             links: Vec::new(),
             vacated: BTreeSet::new(),
+            moved: Vec::new(),
             deactivated: Vec::new(),
             reactivated: Vec::new(),
         };
@@ -52,6 +54,7 @@ impl Store {
             }
         }
         chunk.write(&tx).await?;
+        forget_moved(&tx, lease, &chunk.moved).await?;
         let applied = self
             .conclude_chunk(&tx, rows, &verdicts, tx.first_event(count))
             .await?;
@@ -125,4 +128,14 @@ impl Store {
         let ids = claimants(tx, lease.integration_id, &vacated).await?;
         self.mark_dirty(tx, lease.integration_id, USER, ids).await
     }
+}
+
+/// A move of an address that was held is made: it is held no longer.
+async fn forget_moved(tx: &RunTx, lease: &Lease, users: &[UserId]) -> Result<(), StoreError> {
+    let integration = lease.integration_id;
+    if users.is_empty() || !is_any_held(tx, integration).await? {
+        return Ok(());
+    }
+    let users = users.iter().map(|user| user.0);
+    forget(tx, integration, HeldKind::Address, users).await
 }

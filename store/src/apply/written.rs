@@ -57,6 +57,8 @@ pub(super) struct Chunk<'a> {
     pub(super) users: BTreeMap<UserId, PlatformUser>,
     pub(super) links: Vec<user_link::ActiveModel>,
     pub(super) vacated: BTreeSet<AddressKey>,
+    /// Users who move to another address.
+    pub(super) moved: Vec<UserId>,
     pub(super) deactivated: Vec<UserId>,
     pub(super) reactivated: Vec<UserId>,
 }
@@ -68,6 +70,7 @@ impl Chunk<'_> {
             && known.email_key != intent.address()
         {
             self.vacated.insert(known.email_key.clone());
+            self.moved.push(known.id);
         }
         match intent.action {
             ChangeAction::Deactivate => self.deactivated.push(intent.user_id),

@@ -71,7 +71,10 @@ impl World {
             now,
             |count, out_of| departures(count, out_of, tally, &self.limits),
         );
-        held.retain(|_, (_, terms)| !terms.is_raised_by(now));
+        let no_limit = [HoldCategory::EmptySource, HoldCategory::AllUsersGone];
+        if !matches!(&ruling, Ruling::All(excess) if no_limit.contains(&excess.category)) {
+            held.retain(|_, (_, terms)| !terms.is_raised_by(now));
+        }
         let leaves: BTreeSet<u32> = match &ruling {
             Ruling::All(excess) => {
                 let terms = Terms {

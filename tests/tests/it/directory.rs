@@ -163,7 +163,7 @@ both! {
         assert_eq!(run.warnings[0].code.as_str(), "LAST_OWNER_PROTECTED");
     }
 
-    async fn d48_everyone_leaving_is_held_although_an_owner_is_spared(backend) {
+    async fn d48_everyone_leaving_is_held_and_the_last_owner_with_them(backend) {
         let world = World::around(backend, people(&["ada", "bob", "cyd", "dan", "eve", "fay"])).await;
         world.sync().await;
         crate::world::sql(&world, "UPDATE platform_user SET role = 'OWNER' WHERE email = 'ada@example.com'").await;
@@ -173,7 +173,7 @@ both! {
         }
         let run = world.sync().await;
         assert_eq!((run.summary.users.deactivated, run.summary.users.held),
-            (0, 5), "{:?}", world.lines(&run).await);
+            (0, 6), "{:?}", world.lines(&run).await);
         let hold = world.store.open_hold_of(world.integration).await.unwrap().unwrap();
         assert_eq!(hold.categories[0].0.as_str(), "ALL_USERS_GONE");
     }

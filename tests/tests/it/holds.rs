@@ -1,11 +1,14 @@
 //! What was held stays held, whatever grows around it: until the directory takes it back, or an owner raises the limit.
 
 use chrono::Duration;
+use futures::StreamExt as _;
 use lockstep_domain::{
-    ChangeLimit, HoldDecisionKind, InboundLimits, InboundRules, RunKind, RunState, UserStatus,
+    Address, ChangeLimit, HoldDecisionKind, InboundLimits, InboundRules, Role, RunKind, RunStage,
+    RunState, UserStatus,
 };
 use lockstep_store::hold::Hold;
 use lockstep_store::run::Run;
+use lockstep_store::user::NewUser;
 use serde_json::json;
 
 use crate::crashes::die_after;
@@ -89,6 +92,57 @@ async fn six_of_fifty(backend: Backend) -> World {
     let run = world.sync().await;
     assert_eq!(users(&run), (6, 0), "{:?}", world.lines(&run).await);
     world
+}
+
+/// Starts a run and cancels it when its plan is guarded and nothing of it is applied.
+async fn guarded_and_canceled(world: &World) {
+    let id = world.request(RunKind::Sync, false).await.run().id;
+    let mut signals = world.bus().subscribe();
+    {
+        let worker = world.worker();
+        let work = lockstep_worker::run::work(&worker, id);
+        tokio::pin!(work);
+        while world.read_run(id).await.stage != RunStage::Apply {
+            tokio::select! {
+                biased;
+                signal = signals.next() => assert!(signal.is_some()),
+                () = &mut work => panic!("the run ended before it was stopped"),
+            }
+        }
+    }
+    let tx = world.store.begin().await.unwrap();
+    let by = crate::world::actor(&world.owner);
+    world.store.cancel_run(&tx, id, &by).await.unwrap();
+    tx.commit().await.unwrap();
+    world.clock.advance(Duration::minutes(1));
+    lockstep_worker::run::work(&world.worker(), id).await;
+    let run = world.read_run(id).await;
+    let done = run.summary;
+    assert_eq!(run.state, RunState::Canceled);
+    assert_eq!(
+        (
+            done.users.deactivated,
+            done.users.updated,
+            done.teams.deactivated,
+            done.memberships.removed
+        ),
+        (0, 0, 0, 0)
+    );
+}
+
+/// A member whom an owner made by hand.
+async fn by_hand(world: &World, name: &str) {
+    let new = NewUser {
+        given_name: name.into(),
+        family_name: "Example".into(),
+        email: Address::parse(&format!("{name}@example.com")).unwrap(),
+        role: Role::Member,
+        language: "en".into(),
+    };
+    let tx = world.store.begin().await.unwrap();
+    let user = world.store.create_user(&tx, world.organization, &new).await;
+    user.unwrap();
+    tx.commit().await.unwrap();
 }
 
 /// A class of ten that is replaced by ten others.
@@ -393,6 +447,213 @@ both! {
         let team = team(&world, "p00 Example's team").await;
         let still: Vec<String> = members(&world, &team).await;
         assert!(people[6..14].iter().all(|name| still.contains(&(*name).to_owned())), "{still:?}");
+    }
+
+    async fn d48_an_owner_who_is_one_of_too_many_is_held_with_them_and_remembered(backend) {
+        let world = World::around(backend, people(&["ada", "bob", "cyd"])).await;
+        world.sync().await;
+        sql(&world, "UPDATE platform_user SET role = 'OWNER' WHERE email = 'ada@example.com'").await;
+        sql(&world, "UPDATE platform_user SET role = 'MEMBER' WHERE email = 'olga@owner.example'").await;
+        disable(&world, &["ada", "bob", "cyd"]);
+        let run = world.sync().await;
+        assert_eq!((users(&run), run.summary.users.skipped), ((3, 0), 0), "{:?}", world.lines(&run).await);
+        hire(&world, "new", 40);
+        world.sync().await;
+        sql(&world, "UPDATE platform_user SET role = 'OWNER' WHERE email = 'olga@owner.example'").await;
+        let run = world.sync().await;
+        assert_eq!(users(&run), (3, 0), "another owner is no reason to let one go: {:?}", world.lines(&run).await);
+        assert_ne!(world.user("ada@example.com").await.status, UserStatus::Deactivated);
+    }
+
+    async fn d48_departures_stay_held_when_a_raise_is_taken_back_before_it_is_applied(backend) {
+        let world = six_of_fifty(backend).await;
+        hire(&world, "new", 14);
+        assert_eq!(users(&world.sync().await), (6, 0));
+        world.save_rules(&with_limits(InboundRules::default(), |limits| limits.user_deactivations = limit(5, 20))).await;
+        guarded_and_canceled(&world).await;
+        world.save_rules(&InboundRules::default()).await;
+        let run = world.sync().await;
+        assert_eq!(users(&run), (6, 0), "{:?}", world.lines(&run).await);
+    }
+
+    async fn d48_teams_and_members_stay_held_when_a_raise_is_taken_back_before_it_is_applied(backend) {
+        let world = class_of_ten(backend).await;
+        for n in 0..5 {
+            let id = world.control().create_group(json!({ "displayName": format!("Course {n}") })).unwrap();
+            world.control().add_member(&id, &id_of("p00")).unwrap();
+        }
+        world.sync().await;
+        for team in crate::team_world::teams(&world).await {
+            if team.name != "Class" {
+                let group = world.control().group_ids().into_iter().find(|id| world.control().group(id).is_some_and(|group| group["displayName"] == team.name.as_str()));
+                world.control().delete_group(&group.unwrap()).unwrap();
+            }
+        }
+        let run = world.sync().await;
+        assert_eq!((run.summary.teams.held, run.summary.teams.deactivated), (5, 0), "{:?}", world.lines(&run).await);
+        for n in 0..25 {
+            let id = world.control().create_group(json!({ "displayName": format!("Club {n}") })).unwrap();
+            world.control().add_member(&id, &id_of("p00")).unwrap();
+        }
+        assert_eq!(world.sync().await.summary.teams.created, 25);
+        world.save_rules(&with_limits(groups_only(), |limits| {
+            limits.member_removals_per_team = limit(9, 100);
+            limits.team_archivals = limit(3, 100);
+        })).await;
+        guarded_and_canceled(&world).await;
+        world.save_rules(&groups_only()).await;
+        for _ in 0..2 {
+            let run = world.sync().await;
+            let lines = world.lines(&run).await;
+            assert_eq!((run.summary.teams.held, run.summary.teams.deactivated), (5, 0), "{lines:?}");
+            assert_eq!(removals(&run).1, 0, "{lines:?}");
+        }
+        assert_eq!(members(&world, &team(&world, "Class").await).await.len(), 20);
+    }
+
+    async fn d48_a_class_stays_held_when_its_rule_is_off_for_a_run_that_applies_nothing(backend) {
+        let world = class_of_ten(backend).await;
+        world.save_rules(&InboundRules::default()).await;
+        guarded_and_canceled(&world).await;
+        world.save_rules(&groups_only()).await;
+        for _ in 0..2 {
+            let run = world.sync().await;
+            assert_eq!(removals(&run), (10, 0), "{:?}", world.lines(&run).await);
+        }
+        assert_eq!(members(&world, &team(&world, "Class").await).await.len(), 20);
+    }
+
+    async fn d48_addresses_stay_held_until_they_have_moved(backend) {
+        let rules = |percent| with_limits(InboundRules::default(), |limits| limits.email_changes = limit(0, percent));
+        let names = names("p", 20);
+        let world = World::with_rules(backend, people(&as_strs(&names)), rules(10)).await;
+        world.sync().await;
+        let change = |name: &str, domain: &str| world.control().patch_user(&id_of(name), json!({ "mail": format!("{name}@{domain}") })).unwrap();
+        for name in &names[..3] {
+            change(name, "new.example");
+        }
+        assert_eq!(world.sync().await.summary.users.held, 3);
+        hire(&world, "new", 40);
+        assert_eq!(world.sync().await.summary.users.held, 3);
+        world.save_rules(&rules(20)).await;
+        guarded_and_canceled(&world).await;
+        world.save_rules(&rules(10)).await;
+        let run = world.sync().await;
+        assert_eq!(run.summary.users.held, 3, "the raise was taken back: {:?}", world.lines(&run).await);
+        world.save_rules(&rules(20)).await;
+        let run = world.sync().await;
+        assert_eq!((run.summary.users.held, run.summary.users.updated), (0, 3), "{:?}", world.lines(&run).await);
+        world.save_rules(&rules(10)).await;
+        change("p00", "other.example");
+        let run = world.sync().await;
+        assert_eq!((run.summary.users.held, run.summary.users.updated), (0, 1), "what was held has moved: {:?}", world.lines(&run).await);
+    }
+
+    async fn d48_addresses_of_people_who_are_linked_stay_held_through_hires(backend) {
+        let rules = InboundRules {
+            match_by_user_principal_name: true,
+            ..with_limits(InboundRules::default(), |limits| limits.email_changes = limit(0, 10))
+        };
+        let world = World::with_rules(backend, people(&as_strs(&names("p", 20))), rules).await;
+        world.sync().await;
+        for name in ["hal", "ivy", "joe"] {
+            by_hand(&world, name).await;
+            let mut person = person(name);
+            person["mail"] = json!(format!("{name}@new.example"));
+            world.control().create_user(person).unwrap();
+        }
+        let run = world.sync().await;
+        assert_eq!((run.summary.users.held, run.summary.users.linked), (3, 3), "{:?}", world.lines(&run).await);
+        hire(&world, "new", 40);
+        for _ in 0..2 {
+            let run = world.sync().await;
+            assert_eq!(run.summary.users.held, 3, "{:?}", world.lines(&run).await);
+        }
+        world.user("hal@example.com").await;
+    }
+
+    async fn d48_a_team_is_not_archived_over_the_heads_of_members_who_are_held(backend) {
+        let world = class_of_ten(backend).await;
+        world.control().delete_group(&id_of("Class")).unwrap();
+        for _ in 0..2 {
+            let run = world.sync().await;
+            let lines = world.lines(&run).await;
+            assert_eq!((run.summary.teams.held, run.summary.teams.deactivated), (1, 0), "{lines:?}");
+            assert_eq!(removals(&run), (20, 0), "{lines:?}");
+        }
+        assert_eq!(categories(&world).await, [("MEMBER_REMOVALS".to_owned(), 10)]);
+        world.control().restore_group(&id_of("Class")).unwrap();
+        let run = world.sync().await;
+        assert_eq!((run.summary.teams.held, removals(&run)), (0, (10, 0)), "{:?}", world.lines(&run).await);
+        world.control().delete_group(&id_of("Class")).unwrap();
+        world.save_rules(&with_limits(groups_only(), |limits| limits.member_removals_per_team = limit(9, 100))).await;
+        let run = world.sync().await;
+        assert_eq!((run.summary.teams.deactivated, removals(&run)), (1, (0, 20)), "an owner raised the limit: {:?}", world.lines(&run).await);
+    }
+
+    async fn d48_what_is_left_in_an_archived_team_holds_nobody(backend) {
+        let names = names("p", 24);
+        let people = as_strs(&names);
+        let tenant = school(&people, &[], &[("Class", &people[..10]), ("Few", &people[20..])]);
+        let world = World::with_rules(backend, tenant, groups_only()).await;
+        world.sync().await;
+        for name in &people[..10] {
+            world.control().remove_member(&id_of("Class"), &id_of(name)).unwrap();
+        }
+        assert_eq!(removals(&world.sync().await), (10, 0));
+        // As the archival of an owner leaves it that is stopped between teams and memberships.
+        sql(&world, "UPDATE team SET status = 'ARCHIVED', archival_reason = 'SOURCE_DELETED' WHERE name = 'Class'").await;
+        world.control().delete_group(&id_of("Class")).unwrap();
+        world.control().remove_member(&id_of("Few"), &id_of("p20")).unwrap();
+        let run = world.sync().await;
+        assert_eq!(removals(&run), (0, 11), "{:?}", world.lines(&run).await);
+        assert!(open_hold(&world).await.is_none());
+    }
+
+    async fn d48_a_maximum_of_each_team_says_nothing_of_all_teams_together(backend) {
+        let rules = |percent| with_limits(groups_only(), |limits| {
+            limits.member_removals_per_team = ChangeLimit { maximum: Some(12), ..limit(9, percent) };
+        });
+        let names = names("p", 4);
+        let people = as_strs(&names);
+        let groups: Vec<(String, Vec<&str>)> = (0..6).map(|n| (format!("Class {n}"), people.clone())).collect();
+        let groups: Vec<(&str, &[&str])> = groups.iter().map(|(name, members)| (name.as_str(), members.as_slice())).collect();
+        let world = World::with_rules(backend, school(&people, &[], &groups), rules(50)).await;
+        world.sync().await;
+        for (name, members) in &groups {
+            for member in &members[..3] {
+                world.control().remove_member(&id_of(name), &id_of(member)).unwrap();
+            }
+        }
+        assert_eq!(removals(&world.sync().await), (18, 0));
+        world.save_rules(&rules(60)).await;
+        assert_eq!(removals(&world.sync().await), (18, 0), "14 of 24 would be too few");
+        world.save_rules(&rules(75)).await;
+        let run = world.sync().await;
+        assert_eq!(removals(&run), (0, 18), "{:?}", world.lines(&run).await);
+    }
+
+    async fn d48_an_empty_directory_does_not_take_back_what_an_owner_raised(backend) {
+        use lockstep_sandbox::{EmptyPage, Fault, FaultKind};
+        let world = six_of_fifty(backend).await;
+        world.save_rules(&with_limits(InboundRules::default(), |limits| limits.user_deactivations = limit(5, 20))).await;
+        world.control().add_fault(Fault::new(FaultKind::Empty { next_link: EmptyPage::None }).on_request("users.list")).unwrap();
+        let run = world.full_sync().await;
+        assert_eq!(users(&run), (50, 0), "{:?}", world.lines(&run).await);
+        world.control().clear_faults();
+        let run = world.full_sync().await;
+        assert_eq!(users(&run), (0, 6), "{:?}", world.lines(&run).await);
+    }
+
+    async fn d48_a_member_who_is_held_and_leaves_the_directory_leaves_the_team(backend) {
+        let world = class_of_ten(backend).await;
+        for name in ["p07", "p08", "p09"] {
+            world.control().add_member(&id_of("Class"), &id_of(name)).unwrap();
+        }
+        assert_eq!(removals(&world.sync().await), (7, 0));
+        disable(&world, &["p00"]);
+        let run = world.sync().await;
+        assert_eq!((users(&run), removals(&run)), ((0, 1), (6, 1)), "{:?}", world.lines(&run).await);
     }
 
     async fn d48_members_of_all_teams_stay_held_through_new_members(backend) {
