@@ -30,8 +30,8 @@ edition = "2024"
 [dependencies]
 axum = { version = "=0.8.9", features = ["ws"] }
 hyper = { version = "=1.12.0", features = ["server", "http1"] }
-hyper-util = { version = "0.1", features = ["service", "tokio"] }
-tokio = { version = "1", features = ["macros", "net", "rt"] }
+hyper-util = { version = "=0.1.21", features = ["service", "tokio"] }
+tokio = { version = "=1.54.1", features = ["macros", "net", "rt"] }
 TOML
 cat >src/main.rs <<'RUST'
 use axum::{Router, extract::{FromRequestParts, Request, ws::WebSocketUpgrade}, response::Response, routing::any};

@@ -19,7 +19,7 @@ pub struct Model {
     pub organization_id: Uuid,
     /// The user who has the address.
     pub user_id: Uuid,
-    /// The address as the provider wrote it.
+    /// The address that the provider has verified, as addresses are compared.
     #[sea_orm(column_type = "Text")]
     pub email: String,
     /// When the person first tried.

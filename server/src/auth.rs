@@ -85,12 +85,18 @@ pub fn check(
     people: &People,
     staff_claim: Option<&str>,
 ) -> Result<(), AuthError> {
+    let is_entra = people.are_of_entra();
+    if is_entra && issuers.is_empty() {
+        return Err(AuthError::IssuerNeeded);
+    }
+    if is_entra && let Some(issuer) = issuers.iter().find(|issuer| !issuer.names_tenant()) {
+        return Err(AuthError::IssuerWithoutTenant(issuer.to_string()));
+    }
     if !issuers.iter().any(Issuer::is_template) {
         return Ok(());
     }
-    match people {
-        People::ByLink(claims) if claims.is_entra() => {}
-        _ => return Err(AuthError::TenantNeeded),
+    if !is_entra {
+        return Err(AuthError::TenantNeeded);
     }
     match staff_claim {
         None => Ok(()),
@@ -203,6 +209,16 @@ pub enum AuthError {
         "an issuer with {{tenantid}} in it needs LOCKSTEP_JWT_PROVIDER_CLAIM = tid and LOCKSTEP_JWT_SUBJECT_CLAIM = oid"
     )]
     TenantNeeded,
+    /// Tokens name a tenant, and nothing holds it against who signed them.
+    #[error(
+        "LOCKSTEP_JWT_ISSUER must be set with LOCKSTEP_JWT_PROVIDER_CLAIM = tid: it says whose tokens are trusted"
+    )]
+    IssuerNeeded,
+    /// Tokens name a tenant, and their issuer could name any.
+    #[error(
+        "LOCKSTEP_JWT_ISSUER: {0:?} holds no id of a tenant, so its tokens could name any in `tid`; write the Directory (tenant) ID or {{tenantid}} in its place, or set LOCKSTEP_JWT_PROVIDER_CLAIM to iss and LOCKSTEP_JWT_SUBJECT_CLAIM to sub"
+    )]
+    IssuerWithoutTenant(String),
     /// Any tenant could give its people the role.
     #[error(
         "LOCKSTEP_JWT_STAFF_CLAIM cannot be used with an issuer that has {{tenantid}} in it: every tenant decides itself what its tokens say; leave it out, or name one tenant as the issuer"
@@ -268,6 +284,7 @@ impl TokenAuthenticator {
             keys: Keys::of(key, &store)?,
             issuers,
             audiences,
+            is_entra: people.are_of_entra(),
         };
         Ok(Self {
             presence: Presence::new(store.clone()),
@@ -288,17 +305,17 @@ impl TokenAuthenticator {
             .staff_claim
             .as_deref()
             .is_some_and(|claim| token.has_scope(claim));
+        // Whoever means another organization than the token would act in the wrong one.
+        if self.people == People::ByOurIds
+            && let Some((own, chosen)) = token.organization().zip(chosen)
+            && own != chosen
+        {
+            return Err(other_organization());
+        }
         let (user, nobody) = match &self.people {
             People::ByOurIds => (token.our_ids()?, lacks(ORGANIZATION)),
             People::ByLink(claims) => (self.linked(token, claims, chosen).await?, unknown()),
         };
-        // Whoever means another organization than the token would act in the wrong one.
-        if user
-            .zip(chosen)
-            .is_some_and(|((own, _), chosen)| own != chosen)
-        {
-            return Err(unknown());
-        }
         let Some((organization, user)) = user else {
             return is_staff.then(|| staff(token)).ok_or(nobody);
         };
@@ -336,12 +353,10 @@ impl TokenAuthenticator {
         let sign_in = claims.read(&token.claims).map_err(lacks)?;
         let links = self
             .store
-            .sign_in_links(&sign_in)
+            .sign_in_links(&sign_in, chosen)
             .await
             .map_err(unavailable)?;
-        let mut links = links
-            .into_iter()
-            .filter(|link| chosen.is_none_or(|chosen| link.organization_id == chosen));
+        let mut links = links.into_iter();
         match (links.next(), links.next()) {
             (Some(link), None) => Ok(Some((link.organization_id, link.user_id))),
             (Some(_), Some(_)) => Err(which_organization()),
@@ -386,6 +401,8 @@ struct Verifier {
     keys: Keys,
     issuers: Vec<Issuer>,
     audiences: Vec<String>,
+    /// Whether tokens name people by the tenant, which then must be that of the issuer.
+    is_entra: bool,
 }
 
 enum Keys {
@@ -453,11 +470,13 @@ impl Verifier {
     ) -> Result<(), AuthRefusal> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         let (issuer, tenant) = (text("iss").unwrap_or_default(), text(TENANT));
+        let is_of_tenant =
+            |trusted: &Issuer| !self.is_entra || tenant.is_some_and(|tenant| trusted.is_of(tenant));
         let is_trusted = self.issuers.is_empty()
             || self
                 .issuers
                 .iter()
-                .any(|trusted| trusted.admits(issuer, tenant));
+                .any(|trusted| trusted.admits(issuer, tenant) && is_of_tenant(trusted));
         if is_trusted && of_key.is_none_or(|of_key| of_key.admits(issuer, tenant)) {
             Ok(())
         } else {
@@ -612,6 +631,11 @@ fn deactivated() -> AuthRefusal {
 fn which_organization() -> AuthRefusal {
     let message = "You are in several organizations: name one in `Lockstep-Organization`.";
     AuthRefusal::Denied(ErrorCode::OrganizationNeeded, message.to_owned())
+}
+
+fn other_organization() -> AuthRefusal {
+    let message = "The token is good for another organization than `Lockstep-Organization` names.";
+    AuthRefusal::Denied(ErrorCode::SignInUnknown, message.to_owned())
 }
 
 fn lacks(claim: &str) -> AuthRefusal {

@@ -148,12 +148,18 @@ impl Store {
         Ok(noted.rows_affected > 0)
     }
 
-    /// Returns the users that a sign-in is of: at most one an organization.
+    /// Returns the users that a sign-in is of, in one organization or in all: at most one an organization.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn sign_in_links(&self, sign_in: &SignIn) -> Result<Vec<SignInLink>, StoreError> {
+    pub async fn sign_in_links(
+        &self,
+        sign_in: &SignIn,
+        organization: Option<OrganizationId>,
+    ) -> Result<Vec<SignInLink>, StoreError> {
+        let within = organization.map(|id| sign_in_link::Column::OrganizationId.eq(id.0));
         let rows = sign_in_link::Entity::of_sign_in(&sign_in.provider, &sign_in.subject)
+            .filter(Condition::all().add_option(within))
             .order_by_asc(sign_in_link::Column::OrganizationId)
             .limit(MAX_ORGANIZATIONS)
             .all(self.db());
@@ -282,7 +288,8 @@ async fn link_in(
         .map_err(StoreError::of("look for the user of a sign-in"))
 }
 
-/// Whoever is linked has no use for proposals any more, to whichever user of the organization.
+/// Whoever is linked has no use for proposals that wait, to whichever user of the organization. What was dismissed is
+/// kept: it is not proposed again when the link ends.
 async fn settle_proposals(
     tx: &Tx,
     organization: OrganizationId,
@@ -293,6 +300,7 @@ async fn settle_proposals(
         .filter(Column::Provider.eq(&sign_in.provider))
         .filter(Column::Subject.eq(&sign_in.subject))
         .filter(Column::OrganizationId.eq(organization.0))
+        .filter(Column::DismissedAt.is_null())
         .exec(tx)
         .await
         .map_err(StoreError::of("settle proposals of a sign-in"))?;

@@ -260,6 +260,26 @@ mod tests {
                 "jwt_jwks_url = 'https://a.example'\njwt_secret = 'x'",
                 "not several",
             ),
+            (
+                "jwt_jwks_url = 'http://keys.example/keys'",
+                "LOCKSTEP_JWT_JWKS_URL must begin with https://",
+            ),
+            (
+                "jwt_jwks_url = 'http://127.0.0.1.keys.example/keys'",
+                "LOCKSTEP_JWT_JWKS_URL must begin with https://",
+            ),
+            (
+                "jwt_jwks_url = 'http://127.0.0.1:1/keys'",
+                "LOCKSTEP_JWT_ISSUER and LOCKSTEP_JWT_AUDIENCE",
+            ),
+            (
+                "jwt_jwks_url = 'http://[::1]/keys'",
+                "LOCKSTEP_JWT_ISSUER and LOCKSTEP_JWT_AUDIENCE",
+            ),
+            (
+                "jwt_provider_claim = 'tid'\njwt_subject_claim = 'oid'\njwt_audience = 'a'\njwt_issuer = 'https://id.example'",
+                "LOCKSTEP_JWT_ISSUER: \"https://id.example\" holds no id of a tenant",
+            ),
             ("run_concurrency = 0", "LOCKSTEP_RUN_CONCURRENCY is 0"),
             ("lease_seconds = 1", "LOCKSTEP_LEASE_SECONDS is 1"),
             ("languages = ['english']", "LOCKSTEP_LANGUAGES"),

@@ -1,5 +1,6 @@
 //! How tokens are checked, and whom they name.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -54,7 +55,6 @@ pub(super) fn jwt(given: Tokens) -> anyhow::Result<Jwt> {
         people,
         source,
     };
-    auth::check(&jwt.issuers, &jwt.people, jwt.staff_claim.as_deref())?;
     let is_shared = matches!(
         jwt.source,
         Some(JwtSource::PublicPem(_) | JwtSource::JwksUrl(_))
@@ -65,6 +65,7 @@ pub(super) fn jwt(given: Tokens) -> anyhow::Result<Jwt> {
             "LOCKSTEP_JWT_ISSUER and LOCKSTEP_JWT_AUDIENCE must be set as well: the issuer signs tokens for other services too"
         );
     }
+    auth::check(&jwt.issuers, &jwt.people, jwt.staff_claim.as_deref())?;
     Ok(jwt)
 }
 
@@ -117,11 +118,29 @@ fn jwt_source(
             &path,
             "LOCKSTEP_JWT_PUBLIC_KEY_FILE",
         )?))),
-        (None, None, Some(text)) => {
-            Ok(check::url(Some(text), "LOCKSTEP_JWT_JWKS_URL")?.map(JwtSource::JwksUrl))
-        }
+        (None, None, Some(text)) => jwks_url(text),
         _ => bail!(
             "set one of LOCKSTEP_JWT_JWKS_URL, LOCKSTEP_JWT_PUBLIC_KEY_FILE and LOCKSTEP_JWT_SECRET, not several"
         ),
     }
+}
+
+/// Whoever can change the keys on their way can sign in as anybody, so they come over TLS or from this machine.
+fn jwks_url(text: String) -> anyhow::Result<Option<JwtSource>> {
+    let url = check::url(Some(text), "LOCKSTEP_JWT_JWKS_URL")?;
+    if let Some(url) = &url
+        && url.scheme() != "https"
+        && !is_loopback(url)
+    {
+        bail!(
+            "LOCKSTEP_JWT_JWKS_URL must begin with https://: whoever can change the keys on their way can sign in as anybody; http:// is for this machine alone (127.0.0.1, localhost)"
+        );
+    }
+    Ok(url.map(JwtSource::JwksUrl))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

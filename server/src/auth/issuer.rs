@@ -40,6 +40,23 @@ impl Issuer {
         self.0.contains(TENANT)
     }
 
+    /// Whether it says of which tenant its tokens are: by a place for the tenant, or by the id of one.
+    #[must_use]
+    pub(super) fn names_tenant(&self) -> bool {
+        self.is_template() || self.ids().next().is_some()
+    }
+
+    /// Whether a token of this issuer may say to be of a tenant. A template has been filled with it; another issuer must
+    /// hold its id, or one tenant could sign for the people of another.
+    #[must_use]
+    pub(super) fn is_of(&self, tenant: &str) -> bool {
+        self.is_template() || self.ids().any(|id| id.eq_ignore_ascii_case(tenant))
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/').filter(|part| is_id(part))
+    }
+
     /// Whether a token that says to be of this issuer and tenant is meant. A template wants exactly the tenant of the
     /// token in its place, and an id: the two claims are signed together, but only together do they name the issuer.
     #[must_use]
@@ -96,6 +113,18 @@ mod tests {
         let issuer = Issuer::parse("https://id.example.com").unwrap();
         assert!(issuer.admits("https://id.example.com", Some(CONTOSO)));
         assert!(!issuer.admits("https://id.example.com/", None));
+    }
+
+    #[test]
+    fn an_issuer_with_the_id_of_a_tenant_is_of_that_tenant_alone() {
+        let other = "11111111-2222-4333-8444-555555555555";
+        let issuer = Issuer::parse(&of(CONTOSO)).unwrap();
+        assert!(issuer.names_tenant());
+        assert!(issuer.is_of(CONTOSO) && issuer.is_of(&CONTOSO.to_uppercase()));
+        assert!(!issuer.is_of(other) && !issuer.is_of(""));
+        let plain = Issuer::parse("https://id.example.com").unwrap();
+        assert!(!plain.names_tenant() && !plain.is_of(CONTOSO) && !plain.is_of("id.example.com"));
+        assert!(Issuer::parse(ENTRA).unwrap().names_tenant());
     }
 
     #[test]

@@ -33,6 +33,13 @@ pub enum People {
     ByLink(PersonClaims),
 }
 
+impl People {
+    /// Whether people are named by their tenant of Microsoft Entra ID.
+    pub(super) fn are_of_entra(&self) -> bool {
+        matches!(self, Self::ByLink(claims) if claims.is_entra())
+    }
+}
+
 /// The claims by which a provider names a person: where they sign in, and who they are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonClaims {

@@ -168,13 +168,147 @@ async fn x005_the_first_authenticated_request_makes_a_user_active() {
 #[test]
 fn what_is_refused_is_told_whole_on_a_socket_too() {
     // A close frame holds 125 bytes, of which the code takes two.
-    for refusal in [unknown(), deactivated(), which_organization()] {
+    for refusal in [
+        unknown(),
+        deactivated(),
+        which_organization(),
+        other_organization(),
+    ] {
         let AuthRefusal::Denied(code, message) = refusal else {
             panic!("{refusal:?}")
         };
         let reason = format!("{}: {message}", code.as_str());
         assert!(reason.len() <= 123, "{} bytes: {reason}", reason.len());
     }
+}
+
+#[tokio::test]
+async fn a_token_of_ours_for_another_organization_than_is_meant_is_told_so() {
+    let world = World::new().await;
+    let authenticator = TokenAuthenticator::new(world.store.clone(), settings()).unwrap();
+    let token = mint(&settings(), &claims(&world)).unwrap();
+    let enter = async |organization: OrganizationId| {
+        let credentials = Credentials {
+            organization: Some(organization.to_string()),
+            ..bearing(&format!("Bearer {token}"))
+        };
+        authenticator.authenticate(&credentials).await.map(|_| ())
+    };
+    assert_eq!(enter(world.organization).await, Ok(()));
+    assert_eq!(enter(world.other).await, Err(other_organization()));
+    assert_ne!(other_organization(), unknown());
+}
+
+const CONTOSO: &str = "84bd8158-6d4d-4958-8b9f-9d6445542f95";
+const FABRIKAM: &str = "11111111-2222-4333-8444-555555555555";
+const OLGA: &str = "aaaaaaaa-0000-4000-8000-000000000001";
+
+/// People of one tenant of Microsoft.
+fn of_contoso() -> JwtSettings {
+    let issuer = format!("https://login.microsoftonline.com/{CONTOSO}/v2.0");
+    JwtSettings {
+        issuers: vec![Issuer::parse(&issuer).unwrap()],
+        people: People::ByLink(PersonClaims::new("tid", "oid").unwrap()),
+        staff_claim: None,
+        ..settings()
+    }
+}
+
+/// What signing in says with a token of one tenant's issuer that names a tenant.
+async fn enter_by_link(
+    world: &World,
+    tenant: &str,
+    organization: Option<OrganizationId>,
+) -> Result<(), AuthRefusal> {
+    let settings = of_contoso();
+    let JwtKey::Secret(secret) = &settings.key else {
+        panic!("a shared secret")
+    };
+    let exp = (world.store.now() + TimeDelta::hours(1)).timestamp();
+    let claims = json!({ "iss": settings.issuers[0].to_string(), "aud": "lockstep", "sub": "pairwise",
+        "tid": tenant, "oid": OLGA, "exp": exp });
+    let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
+    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
+    let authenticator = TokenAuthenticator::new(world.store.clone(), settings).unwrap();
+    let credentials = Credentials {
+        organization: organization.map(|id| id.to_string()),
+        ..bearing(&format!("Bearer {token}"))
+    };
+    authenticator.authenticate(&credentials).await.map(|_| ())
+}
+
+async fn link(world: &World, tenant: &str, organization: OrganizationId, user: UserId) {
+    let sign_in = SignIn {
+        provider: tenant.to_owned(),
+        subject: OLGA.to_owned(),
+    };
+    let store = &world.store;
+    let user = store.principal(organization, user).await.unwrap().unwrap();
+    let tx = store.begin().await.unwrap();
+    let service = lockstep_domain::Actor::service();
+    store
+        .link_sign_in(&tx, &user.user, &sign_in, &service)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_issuer_of_one_tenant_names_nobody_of_another() {
+    let world = World::new().await;
+    link(&world, CONTOSO, world.organization, world.ada).await;
+    link(&world, FABRIKAM, world.other, world.eve).await;
+    assert_eq!(enter_by_link(&world, CONTOSO, None).await, Ok(()));
+    assert_eq!(
+        enter_by_link(&world, FABRIKAM, None).await,
+        Err(refusal_of(&ErrorKind::InvalidIssuer))
+    );
+}
+
+#[tokio::test]
+async fn an_issuer_that_names_no_tenant_is_refused_with_tenants_at_the_start() {
+    let world = World::new().await;
+    let issuer = Issuer::parse("https://id.example.com").unwrap();
+    let one = of_contoso().issuers[0].clone();
+    for issuers in [vec![], vec![issuer.clone()], vec![one, issuer]] {
+        let settings = JwtSettings {
+            issuers,
+            ..of_contoso()
+        };
+        let told = TokenAuthenticator::new(world.store.clone(), settings).err();
+        let told = told.unwrap().to_string();
+        assert!(told.contains("LOCKSTEP_JWT_ISSUER"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_in_very_many_organizations_gets_into_each() {
+    use lockstep_domain::Address;
+    use lockstep_store::user::NewUser;
+    let world = World::new().await;
+    let mut last = None;
+    for number in 0..101 {
+        let tx = world.store.begin().await.unwrap();
+        let name = format!("Organization {number}");
+        let organization = world.store.create_organization(&tx, &name).await.unwrap();
+        let new = NewUser {
+            given_name: "Olga".to_owned(),
+            family_name: "Doe".to_owned(),
+            email: Address::parse("olga@example.com").unwrap(),
+            role: Role::Member,
+            language: "en".to_owned(),
+        };
+        let user = world.store.create_user(&tx, organization.id, &new).await;
+        let user = user.unwrap().id;
+        tx.commit().await.unwrap();
+        link(&world, CONTOSO, organization.id, user).await;
+        last = last.max(Some(organization.id));
+    }
+    assert_eq!(
+        enter_by_link(&world, CONTOSO, None).await,
+        Err(which_organization())
+    );
+    assert_eq!(enter_by_link(&world, CONTOSO, last).await, Ok(()));
 }
 
 #[tokio::test]

@@ -81,8 +81,12 @@ async fn confirm(
     };
     let found = proposal(&desk, &work, &input.proposal_id).await;
     let (proposal,) = work.all((found,))?;
-    let user = user_of(&desk, &work, &proposal).await?;
     let store = &desk.app.store;
+    // Before anything else is read: whoever decided it meanwhile has committed by now, or waits for us.
+    if !store.take_sign_in_proposal(&work.tx, &proposal).await? {
+        return Err(no_such_proposal().into());
+    }
+    let user = user_of(&desk, &work, &proposal).await?;
     let linked = store
         .link_sign_in(&work.tx, &user, &proposal.sign_in, &desk.actor())
         .await?;
@@ -178,6 +182,11 @@ async fn user_of(
         .ok_or_else(no_such_proposal)?;
     if user.status == UserStatus::Deactivated {
         let message = "The user is deactivated; bring the user back first.";
+        return Err(refuse(Code::WrongState, message).at("proposalId").into());
+    }
+    // An address goes to somebody else one day; then the sign-in is not of this user.
+    if user.email_key != proposal.email {
+        let message = "The user has another address by now; dismiss the proposal.";
         return Err(refuse(Code::WrongState, message).at("proposalId").into());
     }
     Ok(user)

@@ -91,9 +91,9 @@ impl SignInProposal {
         &self.0.sign_in.subject
     }
 
-    /// The address as the provider has verified it.
+    /// The address that the provider has verified, in the spelling by which addresses are compared.
     async fn email(&self) -> EmailAddress {
-        EmailAddress(self.0.email.clone())
+        EmailAddress(self.0.email.to_string())
     }
 
     /// When the person first tried to sign in.

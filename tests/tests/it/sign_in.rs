@@ -1,10 +1,13 @@
 //! People who sign in at a provider, from its token to the row, over HTTP and WebSocket.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use lockstep_tests::postgres;
+use lockstep_tests::wait::{PATIENCE, eventually};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
 use serde_json::{Value, json};
 
 use crate::provider::{AUDIENCE, ENTRA, Installation, Provider, entra, in_an_hour};
-use crate::world::both;
+use crate::world::{Backend, both};
 
 const CONTOSO: &str = "84bd8158-6d4d-4958-8b9f-9d6445542f95";
 const FABRIKAM: &str = "11111111-2222-4333-8444-555555555555";
@@ -14,7 +17,7 @@ const NOBODY: &str = "aaaaaaaa-0000-4000-8000-000000000009";
 
 /// An installation where people sign in at Microsoft, with two organizations and an owner in each.
 async fn two_organizations(
-    backend: crate::world::Backend,
+    backend: Backend,
     provider: &Provider,
 ) -> (Installation, String, String) {
     let mut installation = Installation::new(
@@ -65,6 +68,44 @@ fn with(mut claims: Value, changes: Value) -> Value {
         }
     }
     claims
+}
+
+const PROPOSALS: &str =
+    "{ signInProposals { totalCount nodes { id email user { displayName email } } } }";
+const CONFIRM: &str = "mutation($i: ConfirmSignInProposalInput!) { answer: confirmSignInProposal(input: $i) { user { email } userErrors { code message path } } }";
+const DISMISS: &str = "mutation($i: DismissSignInProposalInput!) { answer: dismissSignInProposal(input: $i) { user { email } userErrors { code message path } } }";
+
+/// What waits for the decision of an owner.
+async fn proposals(installation: &Installation, owner: &str) -> Value {
+    let answer = installation.ask(owner, PROPOSALS, json!({})).await;
+    answer["data"]["signInProposals"].clone()
+}
+
+/// Confirms or dismisses a proposal.
+async fn decide(installation: &Installation, owner: &str, mutation: &str, id: &Value) -> Value {
+    let input = json!({ "i": { "proposalId": id } });
+    let answer = installation.ask(owner, mutation, input).await;
+    answer["data"]["answer"].clone()
+}
+
+/// Adds a member of Contoso.
+async fn add(installation: &Installation, given_name: &str, email: &str) {
+    let add = ["user", "add", "--organization", "Contoso", "--email", email];
+    let name = ["--given-name", given_name, "--family-name", "Member"];
+    let args: Vec<&str> = add.into_iter().chain(name).collect();
+    installation.printed(&args).await;
+}
+
+/// The token of somebody nobody knows, whose address the provider has verified.
+fn verified(provider: &Provider, email: &str) -> String {
+    let changes = json!({ "email": email, "xms_edov": true });
+    provider.sign(&with(entra(CONTOSO, NOBODY), changes))
+}
+
+async fn connected(installation: &Installation) -> DatabaseConnection {
+    sea_orm::Database::connect(installation.database_url())
+        .await
+        .unwrap()
 }
 
 async fn greeted(installation: &Installation, token: &str) -> String {
@@ -239,6 +280,67 @@ both! {
         assert!(!installation.log().to_lowercase().contains("oda@contoso"), "{}", installation.log());
     }
 
+    async fn a_proposal_holds_only_while_its_user_has_the_address(backend) {
+        let provider = Provider::start(Some(ENTRA)).await;
+        let (installation, _, _) = two_organizations(backend, &provider).await;
+        installation.printed(&link("Contoso", "olga@contoso.example", CONTOSO, OLGA)).await;
+        let olga = provider.sign(&entra(CONTOSO, OLGA));
+        add(&installation, "Uma", "uma@contoso.example").await;
+        let somebody = verified(&provider, "Uma@Contoso.example");
+        assert_eq!(installation.viewer(&somebody).await, "SIGN_IN_UNKNOWN");
+        let waiting = proposals(&installation, &olga).await;
+        assert_eq!(waiting["nodes"][0]["user"]["displayName"], "Uma Member", "{waiting}");
+        let id = waiting["nodes"][0]["id"].clone();
+
+        // As a run does when the directory gives the address to somebody else.
+        let moved = "UPDATE platform_user SET email = 'old@contoso.example', email_key = 'old@contoso.example' WHERE email_key = 'uma@contoso.example'";
+        let done = connected(&installation).await.execute_unprepared(moved).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+        add(&installation, "Nia", "uma@contoso.example").await;
+        let waiting = proposals(&installation, &olga).await;
+        assert_eq!((waiting["totalCount"].clone(), waiting["nodes"].clone()), (json!(0), json!([])));
+        let refused = decide(&installation, &olga, CONFIRM, &id).await;
+        assert_eq!(refused["userErrors"], json!([{
+            "code": "WRONG_STATE", "path": ["input", "proposalId"],
+            "message": "The user has another address by now; dismiss the proposal.",
+        }]), "{refused}");
+        assert_eq!(installation.viewer(&somebody).await, "SIGN_IN_UNKNOWN");
+        let waiting = proposals(&installation, &olga).await;
+        assert_eq!(waiting["totalCount"], 1, "{waiting}");
+        assert_eq!(waiting["nodes"][0]["user"]["displayName"], "Nia Member", "{waiting}");
+
+        // A person whose address changed here and at the provider is proposed with the new one.
+        let renamed = verified(&provider, "old@contoso.example");
+        assert_eq!(installation.viewer(&renamed).await, "SIGN_IN_UNKNOWN");
+        let waiting = proposals(&installation, &olga).await;
+        assert_eq!(waiting["totalCount"], 2, "{waiting}");
+        assert_eq!((&waiting["nodes"][0]["id"], &waiting["nodes"][0]["email"]), (&id, &json!("old@contoso.example")));
+        let done = decide(&installation, &olga, DISMISS, &id).await;
+        assert_eq!(done["userErrors"], json!([]), "{done}");
+        assert_eq!(installation.viewer(&renamed).await, "SIGN_IN_UNKNOWN");
+        assert_eq!(proposals(&installation, &olga).await["totalCount"], 1, "what is dismissed stays so");
+    }
+
+    async fn what_was_dismissed_is_not_proposed_again_after_a_link_that_ended(backend) {
+        let provider = Provider::start(Some(ENTRA)).await;
+        let (installation, _, _) = two_organizations(backend, &provider).await;
+        installation.printed(&link("Contoso", "olga@contoso.example", CONTOSO, OLGA)).await;
+        let olga = provider.sign(&entra(CONTOSO, OLGA));
+        add(&installation, "Uma", "uma@contoso.example").await;
+        let somebody = verified(&provider, "uma@contoso.example");
+        assert_eq!(installation.viewer(&somebody).await, "SIGN_IN_UNKNOWN");
+        let id = proposals(&installation, &olga).await["nodes"][0]["id"].clone();
+        let done = decide(&installation, &olga, DISMISS, &id).await;
+        assert_eq!(done["userErrors"], json!([]), "{done}");
+        let linked = link("Contoso", "uma@contoso.example", CONTOSO, NOBODY);
+        installation.printed(&linked).await;
+        assert_eq!(installation.viewer(&somebody).await, "uma@contoso.example MEMBER");
+        let unlinked = linked.map(|word| if word == "link" { "unlink" } else { word });
+        installation.printed(&unlinked).await;
+        assert_eq!(installation.viewer(&somebody).await, "SIGN_IN_UNKNOWN");
+        assert_eq!(proposals(&installation, &olga).await["totalCount"], 0);
+    }
+
     async fn whoever_is_in_several_organizations_says_which_one_is_meant(backend) {
         let provider = Provider::start(Some(ENTRA)).await;
         let (installation, contoso, fabrikam) = two_organizations(backend, &provider).await;
@@ -291,6 +393,39 @@ both! {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proposal_that_is_dismissed_while_it_is_confirmed_links_nobody() {
+    let provider = Provider::start(Some(ENTRA)).await;
+    let (installation, _, _) = two_organizations(Backend::Postgres, &provider).await;
+    let olga = link("Contoso", "olga@contoso.example", CONTOSO, OLGA);
+    installation.printed(&olga).await;
+    let olga = provider.sign(&entra(CONTOSO, OLGA));
+    add(&installation, "Uma", "uma@contoso.example").await;
+    let somebody = verified(&provider, "uma@contoso.example");
+    assert_eq!(installation.viewer(&somebody).await, "SIGN_IN_UNKNOWN");
+    let id = proposals(&installation, &olga).await["nodes"][0]["id"].clone();
+
+    let dismissal = connected(&installation).await.begin().await.unwrap();
+    let dismiss = "UPDATE sign_in_proposal SET dismissed_at = now()";
+    dismissal.execute_unprepared(dismiss).await.unwrap();
+    let (server, url) = (postgres::shared(), installation.database_url());
+    let name = url.rsplit('/').next().unwrap().to_owned();
+    let meanwhile = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        eventually(
+            "the confirmation waits for the dismissal",
+            PATIENCE,
+            async || (server.sql(&name, waiting).unwrap() == "1").then_some(()),
+        )
+        .await;
+        dismissal.commit().await.unwrap();
+    };
+    let confirmation = decide(&installation, &olga, CONFIRM, &id);
+    let (refused, ()) = tokio::join!(confirmation, meanwhile);
+    assert_eq!(refused["userErrors"][0]["code"], "NOT_FOUND", "{refused}");
+    assert_eq!(installation.viewer(&somebody).await, "SIGN_IN_UNKNOWN");
+}
+
 #[tokio::test]
 async fn settings_that_do_not_go_together_are_told_at_the_start() {
     for (settings, told) in [
@@ -316,7 +451,7 @@ async fn settings_that_do_not_go_together_are_told_at_the_start() {
             "LOCKSTEP_JWT_STAFF_CLAIM",
         ),
     ] {
-        let installation = Installation::new(crate::world::Backend::Sqlite, &settings);
+        let installation = Installation::new(Backend::Sqlite, &settings);
         let refused = installation.refused(&["all"]).await;
         assert!(refused.contains(told), "{refused}");
     }

@@ -38,7 +38,7 @@ pub(super) struct List {
 enum Status {
     /// Has never signed in.
     NotYetActivated,
-    /// May sign in, and has.
+    /// May sign in.
     Active,
     /// Cannot sign in.
     Deactivated,
@@ -123,4 +123,16 @@ fn as_json(listed: &ListedUser) -> String {
         "createdAt": user.created_at,
     });
     format!("{line}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn active_does_not_say_that_somebody_has_signed_in() {
+        // Whoever was added by hand is active at once.
+        let active = Status::Active.to_possible_value().unwrap();
+        assert_eq!(active.get_help().unwrap().to_string(), "May sign in");
+    }
 }
