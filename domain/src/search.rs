@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization as _;
 const MAX_KEY: usize = 600;
 /// Greatest length of a word in characters. As searches are by beginnings, both sides may be cut alike.
 const MAX_WORD: usize = 255;
-/// Greatest length of a word in bytes: PostgreSQL refuses words of more than 2,046, with what they are marked by.
+/// Greatest length of a word in bytes: PostgreSQL stores longer ones than 2,046, mark included, and refuses to search for them.
 const MAX_WORD_BYTES: usize = 1_000;
 /// Greatest length of a part of a word that is kept besides the whole word, in characters.
 const MAX_PART: usize = 64;
